@@ -1,0 +1,166 @@
+"""Schema of one complete experiment: data, what the network sees, the network, its training and the folds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from thermo_qc.config.base import Strict
+
+__all__ = [
+    "AugmentConfig",
+    "DataConfig",
+    "ExperimentConfig",
+    "FoldConfig",
+    "LossTermConfig",
+    "ModelConfig",
+    "OptimiserConfig",
+    "RepresentationConfig",
+    "ScheduleConfig",
+    "TimeConfig",
+    "TrainConfig",
+]
+
+
+class DataConfig(Strict):
+    """Manifest (relative to the experiment file) and the class scheme that turns depths into classes."""
+
+    manifest: str | None = None
+    class_scheme: str = "binary"
+
+
+class TimeConfig(Strict):
+    """The model's own time axis.
+
+    unit "s": `start` and `end` are seconds after the origin. unit "fraction": fractions of the time from the origin
+    to the end of the recording, so recordings of any length fit. origin: start or stop of the heating.
+    """
+
+    origin: Literal["heating_start", "heating_stop"] = "heating_stop"
+    unit: Literal["s", "fraction"] = "fraction"
+    start: NonNegativeFloat = 0.01
+    end: PositiveFloat = 1.0
+    n_steps: PositiveInt = Field(32, ge=2)
+    spacing: Literal["linear", "log"] = "log"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"time.end {self.end} must be greater than time.start {self.start}")
+        if self.spacing == "log" and self.start <= 0:
+            raise ValueError("time.start must be greater than 0 for logarithmic spacing")
+        if self.unit == "fraction" and self.end > 1:
+            raise ValueError(f"time.end {self.end} must be at most 1 when time.unit is 'fraction'")
+        return self
+
+
+class RepresentationConfig(Strict):
+    """What a network sees of a recording; see `thermo_qc.representation`."""
+
+    subtract_cold: bool = True
+    replace_dead: bool = True
+    time: TimeConfig = TimeConfig()
+    normalise: Literal[
+        "none", "pixel_standard", "pixel_minmax", "pixel_mean", "sequence_standard", "sequence_minmax"
+    ] = "pixel_mean"
+    reference: Literal["none", "median", "sound"] = "median"
+    channels: tuple[Literal["value", "difference", "log_derivative"], ...] = ("value", "difference")
+    scale: Literal["none", "noise", "noise_arcsinh", "channel_standard"] = "channel_standard"
+    flatten_background_px: NonNegativeFloat = 0.0
+    features: tuple[Literal["frames", "tsr", "pct"], ...] = ("frames",)
+    tsr_order: int = Field(5, ge=2, le=9)
+    pct_components: PositiveInt = 6
+    pca_components: PositiveInt | None = None
+
+
+class ModelConfig(Strict):
+    """Kind of model and its own parameters (hidden size, decoder, encoder, trees, ...)."""
+
+    kind: Literal["curve", "segmentation", "forest"]
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class LossTermConfig(Strict):
+    """One term of the loss; class weights "balanced" count the training pixels."""
+
+    name: str = "cross_entropy"
+    weight: PositiveFloat = 1.0
+    class_weights: Literal["none", "balanced", "sqrt_balanced"] | tuple[PositiveFloat, ...] = "none"
+    gamma: NonNegativeFloat = 2.0
+
+
+class OptimiserConfig(Strict):
+    """Optimiser with L2 (`weight_decay`) and L1 penalty."""
+
+    name: str = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 1e-4
+    l1: NonNegativeFloat = 0.0
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+
+
+class ScheduleConfig(Strict):
+    """Learning-rate schedule: none, step, exponential, cosine or plateau, after `warmup_epochs` of linear rise."""
+
+    name: str = "cosine"
+    warmup_epochs: NonNegativeInt = 0
+    step_epochs: PositiveInt = 10
+    gamma: float = Field(0.5, gt=0, le=1)
+    patience_epochs: PositiveInt = 5
+    minimum_factor: NonNegativeFloat = 0.0
+
+
+class AugmentConfig(Strict):
+    """Physical augmentation of stacks; probabilities 0..1, angles in degrees, noise in units of the stack's own scale."""
+
+    flip: bool = True
+    rotate90: bool = True
+    affine_probability: float = Field(0.5, ge=0, le=1)
+    rotate_deg: NonNegativeFloat = 15.0
+    scale_fraction: float = Field(0.1, ge=0, lt=1)
+    shift_fraction: float = Field(0.05, ge=0, lt=1)
+    gain_fraction: float = Field(0.1, ge=0, lt=1)
+    noise_std: NonNegativeFloat = 0.05
+
+
+class TrainConfig(Strict):
+    """Training by gradient descent (networks only)."""
+
+    epochs: PositiveInt = 40
+    batch_size: PositiveInt = 8
+    samples_per_epoch: PositiveInt | None = None
+    crop_px: PositiveInt | None = None
+    sound_fraction: float | None = Field(None, gt=0, lt=1)
+    class_balanced: bool = False
+    validation_fraction: float = Field(0.0, ge=0, lt=0.9)
+    early_stopping_epochs: PositiveInt | None = None
+    gradient_clip: PositiveFloat | None = None
+    losses: tuple[LossTermConfig, ...] = (LossTermConfig(),)
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    augment: AugmentConfig = AugmentConfig()
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+class FoldConfig(Strict):
+    """Cross-validation: what a group is, how many folds, and the guard ring in mm (None: the diffusion length)."""
+
+    by: Literal["acquisition", "plate", "condition", "defect", "block", "random_pixel"] = "acquisition"
+    k: PositiveInt | None = None
+    guard_mm: NonNegativeFloat | None = None
+    block_mm: PositiveFloat = 60.0
+
+
+class ExperimentConfig(Strict):
+    """One experiment."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.+-]+$")
+    seed: NonNegativeInt = 0
+    data: DataConfig = DataConfig()
+    representation: RepresentationConfig = RepresentationConfig()
+    model: ModelConfig
+    train: TrainConfig = TrainConfig()
+    folds: FoldConfig = FoldConfig()

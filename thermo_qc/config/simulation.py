@@ -1,0 +1,107 @@
+"""Schema of a simulated acquisition."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from thermo_qc.config.base import Strict
+from thermo_qc.config.facts import MaterialConfig
+
+__all__ = [
+    "CameraConfig",
+    "HeatingConfig",
+    "LampConfig",
+    "LossConfig",
+    "PlacementConfig",
+    "RecordingConfig",
+    "SimulationConfig",
+    "SolverConfig",
+]
+
+
+class LampConfig(Strict):
+    """Gaussian bell on top of even light: 1 at the centre, falling to `edge_level` far away."""
+
+    x_mm: float
+    y_mm: float
+    width_mm: PositiveFloat = 300.0
+    edge_level: float = Field(0.7, ge=0, le=1)
+
+
+class HeatingConfig(Strict):
+    """Excitation: flash gives `energy_j_m2` at once, long_pulse `flux_w_m2` for `duration_s`, step until the end."""
+
+    kind: Literal["flash", "long_pulse", "step"] = "long_pulse"
+    flux_w_m2: PositiveFloat = 1000.0
+    duration_s: PositiveFloat = 60.0
+    energy_j_m2: PositiveFloat = 10_000.0
+    lamps: tuple[LampConfig, ...] = ()
+
+
+class LossConfig(Strict):
+    """Heat transfer coefficients to ambient, W/(m2 K), and optional radiation with the given emissivity."""
+
+    front_w_m2k: NonNegativeFloat = 10.0
+    back_w_m2k: NonNegativeFloat = 10.0
+    hole_floor_w_m2k: NonNegativeFloat = 10.0
+    edge_w_m2k: NonNegativeFloat = 0.0
+    radiation_emissivity: float = Field(0.0, ge=0, le=1)
+    ambient_c: float = 22.0
+
+
+class SolverConfig(Strict):
+    """Discretisation: lateral cell (mm), cells through the thickness (finer near the face), largest time step."""
+
+    lateral_mm: PositiveFloat = 2.0
+    depth_cells: PositiveInt = 24
+    max_step_s: PositiveFloat = 2.0
+
+
+class RecordingConfig(Strict):
+    """Frames: rate, cold frames before the heating, duration after its start."""
+
+    frame_rate_hz: PositiveFloat = 1.0
+    cold_s: NonNegativeFloat = 5.0
+    duration_s: PositiveFloat = 400.0
+
+
+class CameraConfig(Strict):
+    """Camera: noise and pattern in K, blur in px (standard deviation), fraction of dead pixels, drift in K over the recording."""
+
+    pixel_pitch_mm: PositiveFloat = 2.0
+    netd_k: NonNegativeFloat = 0.025
+    blur_px: NonNegativeFloat = 0.5
+    fixed_pattern_k: NonNegativeFloat = 0.02
+    dead_fraction: float = Field(0.0, ge=0, le=0.05)
+    drift_k: NonNegativeFloat = 0.0
+    quantisation_k: NonNegativeFloat = 0.01
+
+
+class PlacementConfig(Strict):
+    """How the plate lies before the camera: mirrored first, then turned (anticlockwise), then shifted."""
+
+    turn_deg: float = 0.0
+    mirrored: bool = False
+    shift_x_mm: float = 0.0
+    shift_y_mm: float = 0.0
+
+
+class SimulationConfig(Strict):
+    """One simulated acquisition; `plate` is a YAML file (relative to this file) or a plate that ships."""
+
+    plate: str
+    specimen_id: str = ""
+    acquisition_id: str = ""
+    condition: str = ""
+    seed: int = 0
+    material: MaterialConfig | None = None
+    conductivity_factor: PositiveFloat = 1.0
+    heat_capacity_factor: PositiveFloat = 1.0
+    heating: HeatingConfig = HeatingConfig()
+    loss: LossConfig = LossConfig()
+    solver: SolverConfig = SolverConfig()
+    recording: RecordingConfig = RecordingConfig()
+    camera: CameraConfig = CameraConfig()
+    placement: PlacementConfig = PlacementConfig()
