@@ -158,12 +158,15 @@ class Defect:
         Diameter, or equivalent diameter of another shape, mm.
     name : str
         For tables ("D12"); the number stands in when empty.
+    peak_contrast_k : float, optional
+        Largest noise-free contrast against the sound plate during the recording, K; known for simulations only.
     """
 
     number: int
     depth_mm: float | None = None
     diameter_mm: float | None = None
     name: str = ""
+    peak_contrast_k: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
