@@ -1,0 +1,65 @@
+"""The command line: parse, make one workflow call, print, return an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from thermo_qc.errors import ThermoQCError
+
+__all__ = ["main"]
+
+EXIT_GOOD, EXIT_UNEXPECTED, EXIT_WRONG, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process when None.
+
+    Returns
+    -------
+    int
+        0 all good, 2 wrong usage or input, 3 some of several recordings failed, 130 interrupted.
+    """
+    from thermo_qc.cli.parser import build_parser
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    arguments = build_parser().parse_args(argv)
+    _configure_logging(arguments.verbose)
+    try:
+        return int(arguments.verb(arguments))
+    except ThermoQCError as error:
+        print(f"thermo-qc: {_one_line(str(error))}", file=sys.stderr)
+        return EXIT_WRONG
+    except OSError as error:
+        print(f"thermo-qc: {_os_error(error)}", file=sys.stderr)
+        return EXIT_WRONG
+    except KeyboardInterrupt:
+        print("thermo-qc: interrupted; the same command continues where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _configure_logging(verbose: int) -> None:
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logger = logging.getLogger("thermo_qc")
+    logger.setLevel(level)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        logger.addHandler(handler)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _os_error(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; check the path, its permissions and the free space"

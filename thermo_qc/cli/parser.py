@@ -1,0 +1,159 @@
+"""Arguments of every verb; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thermo_qc import __version__
+from thermo_qc.errors import suggestion
+
+__all__ = ["FACT_OPTIONS", "build_parser"]
+
+Verb = Callable[[argparse.Namespace], int]
+
+FACT_OPTIONS: dict[str, tuple[type, str]] = {
+    "variable": (str, "variable, field or dataset that holds the frames, for example F1.images"),
+    "axes": (str, "order of its axes: t time, y row, x column, for example yxt"),
+    "unit": (str, "K, degC or counts"),
+    "frame_rate_hz": (float, "frames per second"),
+    "t_first_s": (float, "time of the first frame on the file's own time axis"),
+    "excitation": (str, "flash, long_pulse, step, periodic or unknown"),
+    "heating_start_s": (float, "start of the heating on the file's own time axis; becomes time zero"),
+    "heating_stop_s": (float, "end of the heating on the file's own time axis"),
+    "frequency_hz": (float, "frequency of a periodic excitation"),
+    "flux_w_m2": (float, "absorbed heat flux density, W/m2"),
+    "pixel_pitch_mm": (float, "edge of a pixel on the plate, mm"),
+    "ambient_c": (float, "ambient temperature, degC"),
+    "emissivity": (float, "emissivity of the surface"),
+    "thickness_mm": (float, "thickness of the plate, mm"),
+    "netd_k": (float, "noise of the camera, K"),
+    "camera": (str, "camera"),
+    "specimen_id": (str, "specimen"),
+    "acquisition_id": (str, "acquisition"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says which verb was probably meant."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            what = action.metavar or action.dest
+            raise argparse.ArgumentError(None, f"unknown {what} '{value}'{suggestion(str(value), names)}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; each verb's function is the attribute ``verb`` of what it parses."""
+    from thermo_qc.cli import verbs
+
+    parser = _Parser(
+        prog="thermo-qc",
+        description="Quality control by active infrared thermography: recordings in, defect maps, metrics and reports out.",
+    )
+    parser.add_argument("--version", action="version", version=f"thermo-qc {__version__}")
+    table = parser.add_subparsers(dest="verb_name", metavar="VERB", required=True, parser_class=_Parser)
+
+    info = _verb(table, "info", verbs.info, "say what a recording is, what is missing and how good it is")
+    info.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
+    info.add_argument("--json", action="store_true", help="one JSON object per recording and line")
+    _facts(info)
+
+    convert = _verb(table, "convert", verbs.convert, "write a recording as native HDF5 (.h5) or NumPy archive (.npz)")
+    convert.add_argument("recording", type=Path, metavar="FILE")
+    _output(convert, "file to write; the ending chooses the format")
+    _facts(convert)
+
+    register = _verb(table, "register", verbs.register, "lay a plate's truth on a recording by picked points")
+    register.add_argument("recording", type=Path, metavar="FILE")
+    register.add_argument("plate", metavar="PLATE", help="plate YAML or the name of a plate that ships")
+    register.add_argument(
+        "--point", action="append", default=[], metavar="XPX,YPX,XMM,YMM", help="one picked point; four or more are needed"
+    )
+    register.add_argument("--points", type=Path, metavar="FILE", help="CSV or YAML file of picked points")
+    register.add_argument("--rectify", action="store_true", help="resample the frames to plate millimetres")
+    register.add_argument("--rectified-pitch-mm", type=float, metavar="MM", help="pixel pitch after --rectify")
+    _output(register, "registration (.yaml) or the registered recording with truth (.h5)")
+    _facts(register)
+
+    simulate = _verb(table, "simulate", verbs.simulate, "simulate a recording of a plate with its truth")
+    _config(simulate)
+    _output(simulate, "HDF5 file to write")
+
+    for name, function, text in (
+        ("train", verbs.train, "train one model on every recording of a manifest"),
+        ("cv", verbs.cv, "cross-validate a model and write its report"),
+    ):
+        verb = _verb(table, name, function, text)
+        _config(verb)
+        verb.add_argument("--manifest", type=Path, metavar="FILE", help="manifest instead of the configuration's own")
+        verb.add_argument("--resume", action="store_true", help="insist on continuing the run in the output folder")
+        verb.add_argument("--seed", type=int, metavar="N", help="seed instead of the configuration's own")
+        _output(verb, "run folder")
+        _machine(verb)
+        if name == "cv":
+            verb.add_argument("--leakage-gap", action="store_true", help="score under random-pixel folds as well")
+            verb.add_argument("--fold", type=int, action="append", metavar="N", help="this fold only (may be repeated)")
+
+    evaluate = _verb(table, "evaluate", verbs.evaluate, "score a trained model on labelled recordings")
+    _model(evaluate)
+    evaluate.add_argument("manifest", type=Path, metavar="MANIFEST")
+    _output(evaluate, "run folder")
+    _machine(evaluate)
+
+    predict = _verb(table, "predict", verbs.predict, "make defect maps of recordings with a trained model")
+    _model(predict)
+    predict.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
+    predict.add_argument("--min-area-px", type=int, default=4, metavar="N", help="smaller regions are no indications (4)")
+    predict.add_argument("--region", type=Path, metavar="PNG", help="mask image; defects are called only where it is not 0")
+    _output(predict, "folder for maps, pictures and tables")
+    _machine(predict)
+    _facts(predict)
+
+    report = _verb(table, "report", verbs.report, "write the HTML report of a run folder")
+    report.add_argument("run", type=Path, metavar="RUN")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (RUN/report.html)")
+
+    demo = _verb(table, "demo", verbs.demo, "simulate the calibrated plate, train, cross-validate, compare and report")
+    _output(demo, "folder for everything the demo makes", default=Path("thermo-qc-demo"))
+    demo.add_argument("--full", action="store_true", help="cross-validate all methods and show the leakage gap (up to an hour)")
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the simulations and trainings (0)")
+    _machine(demo)
+    return parser
+
+
+def _verb(table: Any, name: str, function: Verb, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = table.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(verb=function)
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say more (twice: everything)")
+    return parser
+
+
+def _output(parser: argparse.ArgumentParser, text: str, default: Path | None = None) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=default is None, default=default, metavar="OUT", help=text)
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, for example train.epochs=5")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model file or run folder")
+    parser.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
+
+
+def _machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or auto (cpu)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
+
+
+def _facts(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("facts that the file may lack (or a sidecar YAML of the same keys beside it)")
+    for name, (kind, text) in FACT_OPTIONS.items():
+        metavar = {str: "TEXT", float: "N"}[kind]
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)

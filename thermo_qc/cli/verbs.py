@@ -1,0 +1,243 @@
+"""One function per verb: a workflow call and what is printed of its result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from thermo_qc.errors import ConfigError, ThermoQCError
+
+__all__ = ["convert", "cv", "demo", "evaluate", "info", "predict", "register", "report", "simulate", "train"]
+
+_POINT_FIELDS = 4
+
+
+def info(arguments: Namespace) -> int:
+    """Describe recordings; 3 when some of several cannot be read."""
+    from thermo_qc.workflows import info as workflow
+
+    failed = 0
+    for position, recording in enumerate(arguments.recordings):
+        try:
+            description = workflow.describe(recording, **_facts(arguments))
+        except ThermoQCError as error:
+            if len(arguments.recordings) == 1:
+                raise
+            failed += 1
+            print(f"thermo-qc: {error}", file=sys.stderr)
+            continue
+        if arguments.json:
+            print(json.dumps(description, allow_nan=False))
+        else:
+            print("\n" * bool(position) + workflow.render(description))
+    return 3 if failed else 0
+
+
+def convert(arguments: Namespace) -> int:
+    """Convert one recording."""
+    from thermo_qc.workflows import convert as workflow
+
+    written = workflow.run(arguments.recording, arguments.output, overwrite=arguments.overwrite, **_facts(arguments))
+    print(f"wrote {written}")
+    return 0
+
+
+def register(arguments: Namespace) -> int:
+    """Register one recording to its plate."""
+    from thermo_qc.workflows import register as workflow
+
+    points: Any = arguments.points if arguments.points is not None else [_point(text) for text in arguments.point]
+    result = workflow.run(
+        arguments.recording,
+        arguments.plate,
+        points,
+        output=arguments.output,
+        rectify=arguments.rectify,
+        rectified_pitch_mm=arguments.rectified_pitch_mm,
+        overwrite=arguments.overwrite,
+        **_facts(arguments),
+    )
+    print(f"wrote {arguments.output}")
+    print(f"residual {result.residual_mm:.2f} mm over {result.n_points} points, {result.pixel_pitch_mm:.3f} mm per pixel")
+    if result.warning:
+        print(f"thermo-qc: {result.warning}", file=sys.stderr)
+    return 0
+
+
+def simulate(arguments: Namespace) -> int:
+    """Simulate one recording."""
+    from thermo_qc.workflows import simulate as workflow
+
+    workflow.run(arguments.config, arguments.output, overrides=tuple(arguments.set), overwrite=arguments.overwrite)
+    print(f"wrote {arguments.output}")
+    return 0
+
+
+def train(arguments: Namespace) -> int:
+    """Train one model."""
+    from thermo_qc.workflows import train as workflow
+
+    result = workflow.run(arguments.config, arguments.output, **_training(arguments))
+    print(f"wrote {result['model']}")
+    print("On the training recordings themselves (no estimate of what new ones would give):")
+    print(_class_table(result["metrics"]))
+    return 0
+
+
+def cv(arguments: Namespace) -> int:
+    """Cross-validate one experiment."""
+    from thermo_qc.workflows import cv as workflow
+
+    metrics = workflow.run(
+        arguments.config,
+        arguments.output,
+        leakage_gap=arguments.leakage_gap,
+        only_folds=arguments.fold,
+        **_training(arguments),
+    )
+    _print_metrics(metrics)
+    print(f"wrote {arguments.output / 'report.html'}")
+    return 0
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Evaluate one model."""
+    from thermo_qc.workflows import evaluate as workflow
+
+    metrics = workflow.run(
+        arguments.model,
+        arguments.manifest,
+        arguments.output,
+        method=arguments.method,
+        overwrite=arguments.overwrite,
+        device=arguments.device,
+        threads=_threads(arguments),
+    )
+    _print_metrics(metrics)
+    print(f"wrote {arguments.output / 'report.html'}")
+    return 0
+
+
+def predict(arguments: Namespace) -> int:
+    """Predict recordings; 3 when some failed."""
+    from tqdm import tqdm
+
+    from thermo_qc.workflows import predict as workflow
+
+    if arguments.min_area_px < 1:
+        raise ConfigError(f"--min-area-px is {arguments.min_area_px}, expected at least 1")
+    with tqdm(total=len(arguments.recordings), unit="recording", disable=None, file=sys.stderr) as bar:
+        results = workflow.run(
+            arguments.model,
+            arguments.recordings,
+            arguments.output,
+            method=arguments.method,
+            overwrite=arguments.overwrite,
+            device=arguments.device,
+            threads=_threads(arguments),
+            min_area_px=arguments.min_area_px,
+            region=arguments.region,
+            facts=_facts(arguments),
+            on_progress=lambda _: bar.update(),
+        )
+    for result in results:
+        state = "failed" if result.error else f"{result.n_indications} indications"
+        print(f"{result.recording}: {state}{' (up to date)' if result.skipped else ''}")
+    failed = sum(bool(result.error) for result in results)
+    print(f"wrote {arguments.output / 'summary.csv'}")
+    if failed:
+        print(f"thermo-qc: {failed} of {len(results)} recordings failed; see {arguments.output / 'failures.csv'}", file=sys.stderr)
+    if failed and len(results) == 1:
+        return 2
+    return 3 if failed else 0
+
+
+def report(arguments: Namespace) -> int:
+    """Write the report of a run folder."""
+    from thermo_qc.workflows import report as workflow
+
+    print(f"wrote {workflow.run(arguments.run, output=arguments.output)}")
+    return 0
+
+
+def demo(arguments: Namespace) -> int:
+    """Run the demo."""
+    from thermo_qc.workflows import demo as workflow
+
+    table = workflow.run(
+        arguments.output,
+        full=arguments.full,
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
+        device=arguments.device,
+        threads=_threads(arguments),
+    )
+    print(table)
+    print(f"wrote {arguments.output / 'report.html'}")
+    return 0
+
+
+def _facts(arguments: Namespace) -> dict[str, Any]:
+    from thermo_qc.cli.parser import FACT_OPTIONS
+    from thermo_qc.config import Facts, parse_config
+
+    given = {name: getattr(arguments, name) for name in FACT_OPTIONS if getattr(arguments, name, None) is not None}
+    parse_config(Facts, given, "options")
+    return given
+
+
+def _training(arguments: Namespace) -> dict[str, Any]:
+    return {
+        "manifest": arguments.manifest,
+        "overrides": tuple(arguments.set),
+        "overwrite": arguments.overwrite,
+        "resume": arguments.resume,
+        "device": arguments.device,
+        "threads": _threads(arguments),
+        "seed": arguments.seed,
+        "progress": sys.stderr.isatty(),
+    }
+
+
+def _threads(arguments: Namespace) -> int | None:
+    if arguments.threads is not None and arguments.threads < 1:
+        raise ConfigError(f"--threads is {arguments.threads}, expected at least 1")
+    return None if arguments.threads is None else int(arguments.threads)
+
+
+def _point(text: str) -> tuple[float, float, float, float]:
+    try:
+        x_px, y_px, x_mm, y_mm = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--point {text}: expected {_POINT_FIELDS} numbers XPX,YPX,XMM,YMM") from None
+    return x_px, y_px, x_mm, y_mm
+
+
+def _print_metrics(metrics: Mapping[str, Any]) -> None:
+    from thermo_qc.evaluation import render_table
+
+    print(_class_table(metrics["pooled"]))
+    wanted = ("balanced_accuracy", "defect_iou", "defect_f1", "false_call_fraction")
+    rows = []
+    for name in wanted:
+        row = {"metric": name, "pooled": metrics["pooled"][name]}
+        row |= {"mean of folds": metrics["mean"].get(name), "sd": metrics["std"].get(name)}
+        if metrics.get("leakage"):
+            row["random pixels (leaky)"] = metrics["leakage"]["metrics"][name]
+        rows.append(row)
+    print()
+    print(render_table(rows, list(rows[0])))
+    holes = metrics["holes"]
+    if holes:
+        print(f"\nfound {sum(bool(hole['found']) for hole in holes)} of {len(holes)} defects")
+
+
+def _class_table(metrics: Mapping[str, Any]) -> str:
+    from thermo_qc.evaluation import render_table
+
+    rows = [{"class": name, **values} for name, values in metrics["per_class"].items()]
+    return render_table(rows, ["class", "precision", "recall", "f1", "iou", "support"])
+

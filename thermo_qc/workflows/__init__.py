@@ -1,0 +1,1 @@
+"""One module per verb of the command line: the place where configuration, folders, seeds and devices meet."""

@@ -1,0 +1,237 @@
+"""``thermo-qc cv``: every pixel predicted by a model that has not seen its group."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import FoldError
+from thermo_qc.evaluation import Splits, make_splits
+from thermo_qc.io import write_json
+from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
+from thermo_qc.workflows.run_folder import RunFolder
+from thermo_qc.workflows.scoring import fold_result, write_metrics, write_prediction
+from thermo_qc.workflows.train import Experiment, load_experiment, start_run, to_case
+
+if TYPE_CHECKING:
+    from thermo_qc.inspection import DefectMap
+    from thermo_qc.models import TrainedModel
+    from thermo_qc.training import Case
+
+__all__ = ["cross_validate", "run"]
+
+Announce = Callable[[str], None]
+_CUT_OUT = ("defect", "block")
+
+
+def run(
+    config_path: Path,
+    output: Path,
+    *,
+    manifest: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+    leakage_gap: bool = False,
+    only_folds: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """Cross-validate one experiment and write its report.
+
+    Parameters
+    ----------
+    config_path, output : Path
+        Experiment YAML and run folder.
+    manifest, overrides, overwrite, resume, device, threads, seed, progress
+        As in `thermo_qc.workflows.train.run`.
+    leakage_gap : bool
+        Score the same model under random-pixel folds as well, to show what they would hide.
+    only_folds : sequence of int, optional
+        Train and score these folds only (all when None).
+
+    Returns
+    -------
+    dict
+        Content of ``metrics.json``.
+    """
+    from thermo_qc.report import build_report
+
+    experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
+    metrics = cross_validate(
+        experiment,
+        output,
+        overwrite=overwrite,
+        resume=resume,
+        device=device,
+        threads=threads,
+        progress=progress,
+        leakage_gap=leakage_gap,
+        only_folds=only_folds,
+    )
+    build_report(output)
+    return metrics
+
+
+def cross_validate(
+    experiment: Experiment,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: bool | Callable[[int, int, float], None] = False,
+    leakage_gap: bool = False,
+    only_folds: Sequence[int] | None = None,
+    announce: Announce | None = None,
+) -> dict[str, Any]:
+    """Cross-validate a loaded experiment; see `run`. A finished run is returned as it is."""
+    folder = start_run(
+        experiment,
+        output,
+        command="cv",
+        overwrite=overwrite,
+        resume=resume,
+        extra={"only_folds": None if only_folds is None else list(only_folds), "leakage_gap": leakage_gap},
+    )
+    if folder.was_complete and (output / "metrics.json").is_file():
+        return dict(json.loads((output / "metrics.json").read_text(encoding="utf-8")))
+    splits = _splits(experiment, folder)
+    folds = list(range(splits.n_folds)) if only_folds is None else [int(fold) for fold in only_folds]
+    if folds and max(folds) >= splits.n_folds:
+        raise FoldError(f"fold {max(folds)} was asked for, the experiment has folds 0 to {splits.n_folds - 1}")
+    folder.update(device=device, threads=threads, n_folds=splits.n_folds, splits_sha256=splits.sha256)
+    models, train_s = [], 0.0
+    for position, fold in enumerate(folds, start=1):
+        if announce is not None:
+            announce(f"fold {position} of {len(folds)}")
+        started = time.perf_counter()
+        models.append(train_fold(experiment, splits, fold, output, device=device, threads=threads, progress=progress))
+        train_s += time.perf_counter() - started
+    results = _score(experiment, splits, folds, models, output, device)
+    earlier = float(folder.record.get("train_s") or 0.0)
+    folder.update(train_s=round(earlier + train_s, 2))
+    leakage = None
+    if leakage_gap:
+        leakage = _leakage(experiment, output, splits.n_folds, device=device, threads=threads, progress=progress)
+    metrics = write_metrics(output, results, experiment.class_names, leakage=leakage)
+    folder.finish()
+    return metrics
+
+
+def train_fold(
+    experiment: Experiment,
+    splits: Splits,
+    fold: int,
+    output: Path,
+    *,
+    device: str,
+    threads: int | None,
+    progress: bool | Callable[[int, int, float], None],
+) -> TrainedModel:
+    """Train the model of one fold, or return it when it is there already."""
+    from thermo_qc.training import train_model
+
+    cases = [
+        case
+        for recording in experiment.recordings
+        if recording.key in splits.train_keys(fold)
+        for case in _training_cases(experiment, recording, splits.train_mask(fold, recording.key))
+    ]
+    seen = [recording for recording in experiment.recordings if recording.key in splits.train_keys(fold)]
+    return train_model(
+        cases,
+        experiment=experiment.config,
+        folder=output / f"fold_{fold}",
+        class_names=experiment.class_names,
+        class_depths_mm=class_depths_mm(seen),
+        scheme_name=experiment.config.data.class_scheme,
+        device=device,
+        threads=threads,
+        seed=experiment.seed + fold,
+        resume=True,
+        progress=progress,
+    )
+
+
+def _training_cases(experiment: Experiment, recording: LabelledRecording, mask: NDArray[np.bool_]) -> list[Case]:
+    from thermo_qc.training import cut_out, held_out_case
+
+    case = to_case(recording)
+    if experiment.config.model.kind == "segmentation" and experiment.config.folds.by in _CUT_OUT:
+        return cut_out(case, mask)
+    return [held_out_case(case, mask)]
+
+
+def _splits(experiment: Experiment, folder: RunFolder) -> Splits:
+    """Splits of the run: read when they are there (they are the contract), made and saved before training otherwise."""
+    path = folder.path / "splits.json"
+    items = [recording.fold_item() for recording in experiment.recordings]
+    if folder.continued and path.is_file():
+        return Splits.load(path)
+    folds = experiment.config.folds
+    splits = make_splits(
+        items, by=folds.by, k=folds.k, guard_mm=folds.guard_mm, block_mm=folds.block_mm, seed=experiment.seed
+    )
+    splits.save(path)
+    return splits
+
+
+def _score(
+    experiment: Experiment, splits: Splits, folds: Sequence[int], models: Sequence[TrainedModel], output: Path, device: str
+) -> list[dict[str, Any]]:
+    from thermo_qc.inspection import predict_sequence
+
+    by_fold: dict[int, list[tuple[LabelledRecording, DefectMap, NDArray[np.bool_]]]] = {fold: [] for fold in folds}
+    for recording in experiment.recordings:
+        parts = [
+            (fold, predict_sequence((model,), recording.sequence, device=device), splits.test_mask(fold, recording.key))
+            for fold, model in zip(folds, models, strict=True)
+            if recording.key in splits.test_keys(fold)
+        ]
+        for fold, prediction, mask in parts:
+            by_fold[fold].append((recording, prediction, mask))
+        if parts:
+            merged, fold_map = _merge(parts)
+            write_prediction(output, recording, merged, fold_map)
+    return [fold_result(fold, parts, experiment.class_names) for fold, parts in by_fold.items()]
+
+
+def _merge(parts: Sequence[tuple[int, DefectMap, NDArray[np.bool_]]]) -> tuple[DefectMap, NDArray[np.int8]]:
+    """Join the folds' maps: each pixel from the model that has not seen it."""
+    first = parts[0][1]
+    fold_map = np.full(first.class_map.shape, -1, dtype=np.int8)
+    class_map, probability, depth = first.class_map.copy(), first.probability.copy(), first.depth_mm.copy()
+    for fold, prediction, mask in parts:
+        fold_map[mask] = fold
+        class_map[mask] = prediction.class_map[mask]
+        probability[:, mask] = prediction.probability[:, mask]
+        depth[mask] = prediction.depth_mm[mask]
+    return replace(first, class_map=class_map, probability=probability, depth_mm=depth), fold_map
+
+
+def _leakage(
+    experiment: Experiment,
+    output: Path,
+    k: int,
+    *,
+    device: str,
+    threads: int | None,
+    progress: bool | Callable[[int, int, float], None],
+) -> dict[str, Any]:
+    folds = experiment.config.folds.model_copy(update={"by": "random_pixel", "k": max(2, k)})
+    random = replace(experiment, config=experiment.config.model_copy(update={"folds": folds}))
+    metrics = cross_validate(random, output / "leakage", device=device, threads=threads, progress=progress)
+    result = {"by": "random_pixel", "n_folds": max(2, k), "metrics": metrics["pooled"]}
+    write_json(output / "leakage.json", result)
+    return result

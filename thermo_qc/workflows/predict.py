@@ -1,0 +1,261 @@
+"""``thermo-qc predict``: defect maps of recordings with a trained model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from thermo_qc.errors import InputError, OutputError, ThermoQCError
+from thermo_qc.indications import Indication, find_indications, indications_to_csv
+from thermo_qc.inspection import DefectMap, load_model, predict_sequence, write_defect_map
+from thermo_qc.io import read_region, read_sequence, sha256_of, write_text
+from thermo_qc.models import TrainedModel
+from thermo_qc.report.pictures import draw_prediction
+from thermo_qc.sequence import ThermalSequence
+from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.run_folder import fingerprint_of, open_run
+from thermo_qc.workflows.scoring import representative_frame
+
+__all__ = ["Prediction", "output_names", "run"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What became of one recording: its output stem and either counts or the reason why it failed."""
+
+    recording: Path
+    stem: str
+    n_indications: int = 0
+    defect_fraction: float = 0.0
+    skipped: bool = False
+    error: str = ""
+
+
+def run(
+    model_path: Path,
+    recordings: Sequence[Path],
+    output: Path,
+    *,
+    method: str | None = None,
+    overwrite: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    min_area_px: int = 4,
+    region: Path | None = None,
+    facts: dict[str, Any] | None = None,
+    on_progress: Callable[[Prediction], None] | None = None,
+) -> list[Prediction]:
+    """Predict every recording; a bad one is listed with its reason and the others go on.
+
+    Parameters
+    ----------
+    model_path : Path
+        Model file or run folder (a ``cv`` run's folds act as an ensemble).
+    recordings : sequence of Path
+        Files or folders of frames.
+    output : Path
+        Folder for ``<stem>.h5``, ``.png``, ``.csv`` and ``summary.csv``.
+    method : str, optional
+        Which run, when `model_path` holds several.
+    overwrite : bool
+        Redo everything and replace another run's results; otherwise results that are up to date are kept.
+    device : str
+        "cpu", "cuda" or "auto".
+    threads : int, optional
+        CPU threads.
+    min_area_px : int
+        Smaller regions are no indications.
+    region : Path, optional
+        Mask image: only there are defects called.
+    facts : dict, optional
+        What the files lack, see `thermo_qc.config.Facts`.
+    on_progress : callable, optional
+        Called after each recording.
+
+    Returns
+    -------
+    list of Prediction
+        In the order of `recordings`.
+    """
+    if not recordings:
+        raise InputError("no recording was named; give at least one file")
+    models = load_model(model_path, method)
+    if threads is not None:
+        set_threads(threads)
+    identity = {
+        "models": [model.sha256 for model in models],
+        "facts": facts or {},
+        "min_area_px": min_area_px,
+        "region": "" if region is None else sha256_of(region),
+    }
+    fingerprint = fingerprint_of(identity)
+    folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
+    folder.update(model=str(model_path), **identity)
+    results: list[Prediction] = []
+    for recording, stem in output_names(recordings):
+        try:
+            result = _predict_one(
+                models, recording, stem, output, device=device, min_area_px=min_area_px, region=region, facts=facts or {}, run_id=fingerprint
+            )
+        except OutputError:
+            raise
+        except ThermoQCError as error:
+            log.error("%s", error)
+            result = Prediction(recording=recording, stem=stem, error=str(error))
+        results.append(result)
+        if on_progress is not None:
+            on_progress(result)
+    _write_tables(output, results)
+    folder.finish()
+    return results
+
+
+def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Give every recording its own output stem, relative to the output folder.
+
+    Files of one name in different folders keep their folders below the deepest common one; files that differ only in
+    their ending keep the ending.
+    """
+    stems = Counter(path.stem for path in recordings)
+    names = [path.stem if stems[path.stem] == 1 else "" for path in recordings]
+    if all(names):
+        return list(zip(recordings, names, strict=True))
+    absolute = [path.resolve() for path in recordings]
+    if len(set(absolute)) < len(absolute):
+        twice = next(path for path, count in Counter(absolute).items() if count > 1)
+        raise InputError(f"{twice} was named twice; name each recording once")
+    common = _common_parent(absolute)
+    kept = [path.relative_to(common).with_suffix("") for path in absolute]
+    clashes = Counter(str(path) for path in kept)
+    return [
+        (path, name or (str(short) if clashes[str(short)] == 1 else str(full.relative_to(common))))
+        for path, name, short, full in zip(recordings, names, kept, absolute, strict=True)
+    ]
+
+
+def _common_parent(paths: Sequence[Path]) -> Path:
+    parents = [set(path.parents) for path in paths]
+    return max(set.intersection(*parents), key=lambda parent: len(parent.parts))
+
+
+def _predict_one(
+    models: tuple[TrainedModel, ...],
+    recording: Path,
+    stem: str,
+    output: Path,
+    *,
+    device: str,
+    min_area_px: int,
+    region: Path | None,
+    facts: dict[str, Any],
+    run_id: str,
+) -> Prediction:
+    base = output / stem
+    sequence = read_sequence(recording, **facts).loaded()
+    digest = sha256_of(recording)
+    done = _done(base, digest, run_id)
+    if done is not None:
+        return Prediction(recording=recording, stem=stem, skipped=True, **done)
+    mask = None if region is None else read_region(region, sequence.frame_shape)
+    prediction = predict_sequence(models, sequence, device=device, region=mask, input_sha256=digest)
+    frame, time_s = representative_frame(sequence)
+    indications = find_indications(
+        prediction.class_map,
+        prediction.probability,
+        class_names=prediction.class_names,
+        depth_mm=prediction.depth_mm,
+        pixel_pitch_mm=prediction.pixel_pitch_mm,
+        signal=frame,
+        min_area_px=min_area_px,
+    )
+    base.parent.mkdir(parents=True, exist_ok=True)
+    csv_path, png_path, h5_path = (base.with_name(base.name + ending) for ending in (".csv", ".png", ".h5"))
+    indications_to_csv(indications, csv_path)
+    _draw(sequence, frame, time_s, prediction, indications, png_path, recording)
+    fraction = _defect_fraction(prediction)
+    write_defect_map(
+        prediction, h5_path, extra_attributes={"run": run_id, "n_indications": len(indications), "defect_fraction": fraction}
+    )
+    return Prediction(recording=recording, stem=stem, n_indications=len(indications), defect_fraction=fraction)
+
+
+def _draw(
+    sequence: ThermalSequence,
+    frame: Any,
+    time_s: float,
+    prediction: DefectMap,
+    indications: tuple[Indication, ...],
+    path: Path,
+    recording: Path,
+) -> None:
+    rise = bool((sequence.times_s < 0).any())
+    unit = "counts" if sequence.unit == "counts" else ("K" if rise else {"K": "K", "degC": "°C"}[sequence.unit])
+    draw_prediction(
+        frame,
+        prediction.class_map,
+        class_names=prediction.class_names,
+        pixel_pitch_mm=prediction.pixel_pitch_mm,
+        indications=indications,
+        title=f"{recording.name}: {'rise' if rise else 'frame'} at {time_s:.4g} s",
+        unit=unit,
+        path=path,
+    )
+
+
+def _defect_fraction(prediction: DefectMap) -> float:
+    used = prediction.class_map != 255
+    return float(((prediction.class_map > 0) & used).sum() / max(1, used.sum()))
+
+
+def _done(base: Path, digest: str, run_id: str) -> dict[str, Any] | None:
+    """Counts of a finished map of the same recording, model and options; the map is written last of the three files."""
+    target = base.with_name(base.name + ".h5")
+    if not all(base.with_name(base.name + ending).is_file() for ending in (".h5", ".png", ".csv")):
+        return None
+    try:
+        with h5py.File(target, "r") as file:
+            if file.attrs.get("run") != run_id or file.attrs.get("input_sha256") != digest:
+                return None
+            return {
+                "n_indications": int(file.attrs["n_indications"]),
+                "defect_fraction": float(np.float64(file.attrs["defect_fraction"])),
+            }
+    except (OSError, KeyError):
+        return None
+
+
+def _write_tables(output: Path, results: Sequence[Prediction]) -> None:
+    good = [
+        [_cell(str(result.recording)), _cell(result.stem), result.n_indications, f"{result.defect_fraction:.6f}"]
+        for result in results
+        if not result.error
+    ]
+    bad = [[_cell(str(result.recording)), _cell(result.error)] for result in results if result.error]
+    write_text(output / "summary.csv", _csv(["recording", "result", "n_indications", "defect_fraction"], good))
+    if bad:
+        write_text(output / "failures.csv", _csv(["recording", "reason"], bad))
+    else:
+        (output / "failures.csv").unlink(missing_ok=True)
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _csv(header: list[str], rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,140 @@
+"""Predictions of labelled recordings: scored fold by fold and written where reports look for them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.evaluation import confusion_matrix, detection_grid, hole_table, pixel_metrics, summarise
+from thermo_qc.inspection import DefectMap, write_defect_map
+from thermo_qc.io import write_json, write_text
+from thermo_qc.sequence import ThermalSequence
+from thermo_qc.workflows.cases import LabelledRecording
+
+__all__ = ["fold_result", "representative_frame", "write_metrics", "write_prediction"]
+
+DETECTABLE_CONTRAST_TO_NOISE = 5.0
+
+
+def fold_result(
+    fold: int, parts: Sequence[tuple[LabelledRecording, DefectMap, NDArray[np.bool_]]], class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Score the test pixels of one fold.
+
+    Parameters
+    ----------
+    fold : int
+        Number of the fold.
+    parts : sequence of (LabelledRecording, DefectMap, mask)
+        Each test recording, its map, and the pixels (bool, (Y, X)) that this fold tests.
+    class_names : sequence of str
+        Names of all classes.
+
+    Returns
+    -------
+    dict
+        ``fold``, ``test_keys``, ``metrics`` and ``holes`` as in ``metrics.json``.
+    """
+    total = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
+    holes: list[dict[str, Any]] = []
+    for recording, prediction, mask in parts:
+        truth_map = np.where(mask, recording.class_map, 255)
+        total += confusion_matrix(truth_map, prediction.class_map, len(class_names))
+        holes += hole_table(
+            recording.truth,
+            prediction.class_map,
+            scheme=recording.scheme,
+            pixel_pitch_mm=recording.pitch_mm,
+            key=recording.key,
+            fold=fold,
+            depth_map_mm=prediction.depth_mm,
+            netd_k=recording.sequence.netd_k,
+            valid=mask & (recording.class_map != 255),
+        )
+    return {
+        "fold": fold,
+        "test_keys": [recording.key for recording, _, _ in parts],
+        "metrics": pixel_metrics(total, tuple(class_names)),
+        "holes": holes,
+    }
+
+
+def write_metrics(folder: Path, results: Sequence[Mapping[str, Any]], class_names: Sequence[str], **extra: Any) -> dict[str, Any]:
+    """Write ``metrics.json`` and ``holes.csv`` of a run and return the metrics."""
+    metrics: dict[str, Any] = {**summarise(results, tuple(class_names)), "leakage": None, **extra}
+    metrics.setdefault("grid", detection_grid(metrics["holes"]))
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "holes.csv", holes_csv(metrics["holes"]))
+    return metrics
+
+
+def holes_csv(holes: Sequence[Mapping[str, Any]]) -> str:
+    """Render the per-hole table as CSV text; unknown values are empty."""
+    columns = list(holes[0]) if holes else ["key", "fold", "name", "number", "diameter_mm", "depth_mm", "found"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for hole in holes:
+        writer.writerow({name: "" if _unknown(value) else value for name, value in hole.items()})
+    return text.getvalue()
+
+
+def representative_frame(sequence: ThermalSequence) -> tuple[NDArray[np.float32], float]:
+    """Rise of the frame that shows most: the first after the heating by a tenth of the remaining time.
+
+    Returns
+    -------
+    frame : ndarray of float32, shape (Y, X)
+        Rise above the mean cold frame, or the frame itself when there are no cold frames.
+    time_s : float
+        Its time.
+    """
+    times = sequence.times_s
+    stop = sequence.excitation.stop_s
+    start = max(0.0, float(times[0])) if stop is None else stop
+    wanted = start + 0.1 * (float(times[-1]) - start)
+    index = int(np.argmin(np.abs(times - wanted)))
+    frame = np.asarray(sequence.frames[index, :, :], dtype=np.float32)
+    cold = np.flatnonzero(times < 0)
+    if cold.size:
+        frame = frame - np.asarray(sequence.frames[: int(cold[-1]) + 1, :, :], dtype=np.float32).mean(axis=0)
+    return frame, float(times[index])
+
+
+def write_prediction(
+    folder: Path, recording: LabelledRecording, prediction: DefectMap, fold_map: NDArray[np.int8] | None = None
+) -> Path:
+    """Write one map with its truth and a frame under ``predictions/``."""
+    target = folder / "predictions" / f"{recording.key}.h5"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    frame, time_s = representative_frame(recording.sequence)
+    write_defect_map(
+        prediction,
+        target,
+        truth_class_map=recording.class_map,
+        truth_depth_mm=recording.truth.depth_mm,
+        truth_defect_index=recording.truth.defect_index,
+        frame=frame,
+        frame_time_s=time_s,
+        fold=fold_map,
+    )
+    return target
+
+
+def detectable(holes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Holes whose noise-free peak contrast is at least five times the camera noise."""
+    return [
+        hole
+        for hole in holes
+        if hole.get("contrast_to_noise") is not None and hole["contrast_to_noise"] >= DETECTABLE_CONTRAST_TO_NOISE
+    ]
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))

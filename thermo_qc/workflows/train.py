@@ -1,0 +1,146 @@
+"""``thermo-qc train``: one model from every recording of a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from thermo_qc.config import ExperimentConfig, load_config
+from thermo_qc.evaluation import confusion_matrix, pixel_metrics
+from thermo_qc.io import load_manifest, write_json, write_text
+from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm, load_recordings, manifest_path
+from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run
+
+if TYPE_CHECKING:
+    from thermo_qc.training import Case
+
+__all__ = ["Experiment", "load_experiment", "run", "start_run"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experiment:
+    """A configuration with its labelled recordings, ready to run."""
+
+    config: ExperimentConfig
+    recordings: list[LabelledRecording]
+    seed: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of all classes, sound first."""
+        return self.recordings[0].scheme.class_names
+
+
+def load_experiment(
+    config_path: Path, *, manifest: Path | None = None, overrides: tuple[str, ...] = (), seed: int | None = None
+) -> Experiment:
+    """Load a configuration and the recordings of its manifest."""
+    config = load_config(ExperimentConfig, config_path, overrides)
+    path = manifest_path(config_path, config.data.manifest, manifest)
+    recordings = load_recordings(load_manifest(path), config.data.class_scheme)
+    return Experiment(config=config, recordings=recordings, seed=config.seed if seed is None else seed)
+
+
+def start_run(
+    experiment: Experiment, output: Path, *, command: str, overwrite: bool, resume: bool, extra: dict[str, Any] | None = None
+) -> RunFolder:
+    """Open the run folder of an experiment and write down what will run."""
+    data = [recording.record() for recording in experiment.recordings]
+    dump = experiment.config.model_dump(mode="json")
+    identity = {
+        "experiment": {key: value for key, value in dump.items() if key != "data"} | {"class_scheme": dump["data"]["class_scheme"]},
+        "data": [(entry["key"], entry["sha256"], entry["acquisition"], entry["condition"]) for entry in data],
+        "truth": [sha256(recording.class_map.tobytes()).hexdigest() for recording in experiment.recordings],
+        "seed": experiment.seed,
+    }
+    run = open_run(output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume)
+    write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
+    run.update(
+        name=experiment.config.name,
+        seed=experiment.seed,
+        experiment=dump,
+        data=data,
+        class_names=list(experiment.class_names),
+        class_scheme=experiment.config.data.class_scheme,
+        **(extra or {}),
+    )
+    return run
+
+
+def to_case(recording: LabelledRecording) -> Case:
+    """Turn a recording into a training case."""
+    from thermo_qc.training import Case
+
+    return Case(key=recording.key, sequence=recording.sequence, class_map=recording.class_map)
+
+
+def run(
+    config_path: Path,
+    output: Path,
+    *,
+    manifest: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train one model on all recordings of the manifest.
+
+    Parameters
+    ----------
+    config_path, output : Path
+        Experiment YAML and run folder.
+    manifest : Path, optional
+        Instead of the configuration's own.
+    overrides : tuple of str
+        ``key.sub=value``.
+    overwrite, resume : bool
+        See `open_run`.
+    device : str
+        "cpu", "cuda" or "auto".
+    threads : int, optional
+        CPU threads.
+    seed : int, optional
+        Instead of the configuration's own.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    dict
+        ``model`` (path), ``metrics`` on the training recordings (an upper bound, not an estimate), ``class_names``.
+    """
+    from thermo_qc.training import train_model
+
+    experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
+    folder = start_run(experiment, output, command="train", overwrite=overwrite, resume=resume)
+    folder.update(device=device, threads=threads)
+    model = train_model(
+        [to_case(recording) for recording in experiment.recordings],
+        experiment=experiment.config,
+        folder=output,
+        class_names=experiment.class_names,
+        class_depths_mm=class_depths_mm(experiment.recordings),
+        scheme_name=experiment.config.data.class_scheme,
+        device=device,
+        threads=threads,
+        seed=experiment.seed,
+        resume=True,
+        progress=progress,
+    )
+    n_classes = len(experiment.class_names)
+    total = sum(
+        confusion_matrix(recording.class_map, model.probabilities(recording.sequence).argmax(axis=0), n_classes)
+        for recording in experiment.recordings
+    )
+    metrics = pixel_metrics(total, experiment.class_names)
+    write_json(output / "training_metrics.json", {"note": "on the training recordings themselves", "metrics": metrics})
+    folder.finish()
+    return {"model": output / "model.safetensors", "metrics": metrics, "class_names": experiment.class_names}
