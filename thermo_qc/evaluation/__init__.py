@@ -1,0 +1,31 @@
+"""Honest evaluation: leak-safe folds, pixel metrics, defects found and missed, and what to print of them."""
+
+from thermo_qc.evaluation.detection import detectable_holes, detection_grid, detection_rate
+from thermo_qc.evaluation.folds import FOLD_KINDS, make_splits
+from thermo_qc.evaluation.holes import false_calls, hole_table
+from thermo_qc.evaluation.items import FoldItem, diffusion_length_mm
+from thermo_qc.evaluation.metrics import SCALARS, confusion_matrix, pixel_metrics
+from thermo_qc.evaluation.splits import Splits
+from thermo_qc.evaluation.summary import comparison_row, depth_errors, leakage_row, summarise
+from thermo_qc.evaluation.tables import render_table
+
+__all__ = [
+    "FOLD_KINDS",
+    "SCALARS",
+    "FoldItem",
+    "Splits",
+    "comparison_row",
+    "confusion_matrix",
+    "depth_errors",
+    "detectable_holes",
+    "detection_grid",
+    "detection_rate",
+    "diffusion_length_mm",
+    "false_calls",
+    "hole_table",
+    "leakage_row",
+    "make_splits",
+    "pixel_metrics",
+    "render_table",
+    "summarise",
+]

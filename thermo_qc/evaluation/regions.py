@@ -1,0 +1,144 @@
+"""Groups of pixels for spatial folds: defects with their surroundings, square blocks, and the guard ring round them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from thermo_qc.evaluation.items import FoldItem
+from thermo_qc.evaluation.placement import Placed, Plane
+
+__all__ = ["Region", "block_regions", "defect_regions", "guard_masks"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Region:
+    """One group of pixels of one piece.
+
+    Parameters
+    ----------
+    name : str
+        For people ("plate: defect D1", "plate: block 2,3").
+    masks : dict of str to ndarray of bool, shape (Y, X)
+        Its usable pixels in each recording of the piece that shows some.
+    """
+
+    name: str
+    masks: dict[str, NDArray[np.bool_]]
+
+
+def defect_regions(plane: Plane) -> list[Region]:
+    """Give every usable pixel to its nearest defect; a piece without a defect is one region.
+
+    The surroundings are drawn once per plate, in plate coordinates, from the defects of all its recordings, so that a
+    spot belongs to the same defect in each of them. Defect pixels always belong to their own number.
+
+    Returns
+    -------
+    list of Region
+        In the order of the defect numbers.
+    """
+    seeds = np.zeros(plane.shape, dtype=np.int32)
+    for placed in plane.placed:
+        index = placed.item.truth.defect_index[placed.item.valid]
+        rows, columns = plane.cells(placed)
+        seeds[rows[index > 0], columns[index > 0]] = index[index > 0]
+    if not seeds.any():
+        return _collect(
+            plane, {placed.item.key: placed.item.valid.astype(np.int64) for placed in plane.placed}, {1: "no defect"}
+        )
+    nearest = ndimage.distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
+    surroundings = seeds[tuple(nearest)]
+    labels = {}
+    for placed in plane.placed:
+        index = placed.item.truth.defect_index
+        own = _scatter(placed.item, surroundings[plane.cells(placed)])
+        labels[placed.item.key] = np.where(placed.item.valid & (index > 0), index.astype(np.int64), own)
+    names = {d.number: f"defect {d.name or d.number}" for placed in plane.placed for d in placed.item.truth.defects}
+    return _collect(plane, labels, names)
+
+
+def block_regions(plane: Plane, block_mm: float) -> list[Region]:
+    """Cut the piece into squares of `block_mm`, from the top-left usable pixel; a rest below half a block joins its neighbour.
+
+    Returns
+    -------
+    list of Region
+        Row by row; squares without a usable pixel are left out.
+    """
+    x0, y0, x1, y1 = plane.bounds_mm
+    half = plane.pitch_mm / 2
+    n_x, n_y = (max(1, int((length + plane.pitch_mm) / block_mm + 0.5)) for length in (x1 - x0, y1 - y0))
+    labels = {}
+    for placed in plane.placed:
+        column = np.clip(np.floor((placed.x_mm - x0 + half) / block_mm), 0, n_x - 1)
+        row = np.clip(np.floor((placed.y_mm - y0 + half) / block_mm), 0, n_y - 1)
+        labels[placed.item.key] = np.where(placed.item.valid, row * n_x + column + 1, 0).astype(np.int64)
+    return _collect(plane, labels, {r * n_x + c + 1: f"block {r},{c}" for r in range(n_y) for c in range(n_x)})
+
+
+def _scatter(item: FoldItem, values: NDArray[np.int32]) -> NDArray[np.int64]:
+    result = np.zeros(item.shape, dtype=np.int64)
+    result[item.valid] = values
+    return result
+
+
+def _collect(plane: Plane, labels: dict[str, NDArray[np.int64]], names: dict[int, str]) -> list[Region]:
+    present = sorted({int(n) for label in labels.values() for n in np.unique(label)} - {0})
+    regions = []
+    for number in present:
+        masks = {key: label == number for key, label in labels.items()}
+        shown = {key: mask for key, mask in masks.items() if mask.any()}
+        regions.append(Region(name=f"{plane.piece}: {names.get(number, str(number))}", masks=shown))
+    return regions
+
+
+def guard_masks(
+    plane: Plane, fold_maps: dict[str, NDArray[np.int16]], n_folds: int, guard_mm: float
+) -> dict[str, NDArray[np.bool_]]:
+    """Mark the pixels too near to each fold's test pixels, those seen in other recordings of the piece included.
+
+    A pixel stays out when it is nearer than `guard_mm` to a test pixel of any recording of the plate, or lies on the
+    spot of one. Distances are Euclidean between pixel centres on the common grid; where the grids are not aligned the
+    rounding to it is added, so that the ring is never narrower than asked for.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (n_folds, Y, X)
+        Per recording of the plane; test pixels themselves are not marked.
+    """
+    guards = {placed.item.key: np.zeros((n_folds, *placed.item.shape), dtype=bool) for placed in plane.placed}
+    slack_mm = 2 * plane.rounding_mm
+    cells = {placed.item.key: plane.cells(placed) for placed in plane.placed}
+    for fold in range(n_folds):
+        tested = np.zeros(plane.shape, dtype=bool)
+        for placed in plane.placed:
+            rows, columns = cells[placed.item.key]
+            under_test = fold_maps[placed.item.key][placed.item.valid] == fold
+            tested[rows[under_test], columns[under_test]] = True
+        if not tested.any():
+            continue
+        distance = plane.distance_mm(tested)
+        near = (distance < (guard_mm + slack_mm) * (1 - 1e-9)) | (distance <= slack_mm)
+        for placed in plane.placed:
+            _mark(
+                guards[placed.item.key][fold], placed, near[cells[placed.item.key]], fold_maps[placed.item.key] != fold
+            )
+    return guards
+
+
+def _mark(guard: NDArray[np.bool_], placed: Placed, near: NDArray[np.bool_], elsewhere: NDArray[np.bool_]) -> None:
+    guard[placed.item.valid] = near
+    guard &= elsewhere
+
+
+def guard_width_mm(items: Sequence[FoldItem], guard_mm: float | None) -> float | None:
+    """Width of the ring for the recordings of one piece: as asked for, else the widest of their own; None when unknown."""
+    if guard_mm is not None:
+        return guard_mm
+    known = [item.guard_mm for item in items if item.guard_mm is not None]
+    return max(known) if len(known) == len(items) else None
