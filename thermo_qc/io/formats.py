@@ -1,0 +1,225 @@
+"""`read_sequence`: which reader opens a file, and the table of readers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thermo_qc.config import Facts, parse_config
+from thermo_qc.errors import CorruptFileError, InputError, UnknownFormatError
+from thermo_qc.io import native
+from thermo_qc.io.reader import Reader
+from thermo_qc.io.sidecar import merge_facts, read_facts_sidecar
+from thermo_qc.sequence import ThermalSequence
+
+__all__ = ["READERS", "all_readers", "detect_format", "read_sequence"]
+
+logger = logging.getLogger(__name__)
+
+READERS: tuple[Reader, ...] = (native.READER,)
+"""All formats; a file goes to the first reader that knows its header."""
+
+ENTRY_POINTS = "thermo_qc.readers"
+HEADER_BYTES = 1024
+
+
+def read_sequence(path: Path | str, **facts: Any) -> ThermalSequence:
+    """Open a recording of any known format.
+
+    Parameters
+    ----------
+    path : Path or str
+        File, or folder of frames.
+    **facts
+        Fields of `thermo_qc.config.Facts` (`frame_rate_hz`, `pixel_pitch_mm`, `heating_start_s`, ...). What is given here
+        counts before the sidecar YAML beside the recording (`read_facts_sidecar`), and that before the file. Times are on
+        the file's own axis; the result's axis starts with the heating where its start is known.
+
+    Returns
+    -------
+    ThermalSequence
+        Frames of large or quickly readable files stay in the file; `loaded()` brings them into memory.
+
+    Raises
+    ------
+    InputError
+        When the path is missing, empty or unreadable (`UnknownFormatError`, `CorruptFileError`, `AmbiguousInputError` and
+        `MissingFactError` are its kinds).
+    ConfigError
+        When a fact is unknown, impossible, or of no use to the format.
+
+    Examples
+    --------
+    >>> sequence = read_sequence("plate7.mat", variable="F1.images", frame_rate_hz=25.0)  # doctest: +SKIP
+    """
+    path = Path(path)
+    given = parse_config(Facts, {name: _plain(value) for name, value in facts.items() if value is not None}, str(path))
+    reader = detect_format(path)
+    options = merge_facts(given, read_facts_sidecar(path))
+    sequence = reader.open(path, **options)
+    if not isinstance(sequence, ThermalSequence):
+        raise InputError(
+            f"{path}: the reader '{reader.name}' returned {type(sequence).__name__}; update the package that brings it"
+        )
+    logger.debug("%s: %s, %d frames of %s", path, reader.name, sequence.n_frames, sequence.frame_shape)
+    return sequence
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def detect_format(path: Path | str) -> Reader:
+    """Find the reader for a file by its first bytes, or for a folder.
+
+    Raises
+    ------
+    InputError
+        When the path is missing, empty or cannot be read.
+    UnknownFormatError
+        When no reader knows it; the message says how to export where the format is known but not read.
+    CorruptFileError
+        When the file name promises a format that the first bytes deny.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for reader in all_readers():
+            if reader.folders:
+                return reader
+        raise UnknownFormatError(f"{path} is a folder, expected a file")
+    header = _header(path)
+    for reader in all_readers():
+        if not reader.folders and reader.matches(header):
+            return reader
+    raise _unknown(path, header)
+
+
+def _header(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not header:
+        raise CorruptFileError(path, "content", "a recording", "empty")
+    return header
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownFormat:
+    """A format that is recognised only to say how its recordings get in."""
+
+    name: str
+    extensions: tuple[str, ...]
+    matches: Callable[[bytes], bool]
+    advice: str
+
+
+_EXPORT = "export the sequence to TIFF, CSV frames (degC), MATLAB or HDF5 in {software} and give frame_rate_hz"
+
+REFUSED: tuple[KnownFormat, ...] = (
+    KnownFormat(
+        name="edevis recording",
+        extensions=(".otvis", ".itvispulse", ".di"),
+        matches=lambda header: header[257:262] == b"ustar" and header.startswith(b"content.xml"),
+        advice="open it with the package pythermondt (in an environment of its own) and save it as HDF5; that file opens here",
+    ),
+    KnownFormat(
+        name="FLIR ATS recording",
+        extensions=(".ats",),
+        matches=lambda header: False,
+        advice=_EXPORT.format(software="FLIR Research Studio (or ResearchIR)"),
+    ),
+    KnownFormat(
+        name="Optris RAVI recording",
+        extensions=(".ravi",),
+        matches=lambda header: header.startswith(b"RIFF") and header[8:12] == b"AVI ",
+        advice=_EXPORT.format(software="Optris PIX Connect"),
+    ),
+    KnownFormat(
+        name="FLIR FFF, SEQ or CSQ file",
+        extensions=(".fff", ".seq", ".csq"),
+        matches=lambda header: header.startswith(b"FFF\0"),
+        advice=_EXPORT.format(software="FLIR Research Studio"),
+    ),
+    KnownFormat(
+        name="CEDIP PTW recording",
+        extensions=(".ptw",),
+        matches=lambda header: header.startswith(b"CED"),
+        advice=_EXPORT.format(software="FLIR Research Studio (or Altair)"),
+    ),
+    KnownFormat(
+        name="InfraTec IRB file",
+        extensions=(".irb",),
+        matches=lambda header: header.startswith(b"\xffIRB\0"),
+        advice=_EXPORT.format(software="IRBIS"),
+    ),
+    KnownFormat(
+        name="Telops HCC recording",
+        extensions=(".hcc",),
+        matches=lambda header: False,
+        advice=_EXPORT.format(software="Telops Reveal IR"),
+    ),
+    KnownFormat(
+        name="single picture",
+        extensions=(".png", ".jpg", ".jpeg", ".bmp"),
+        matches=lambda header: header.startswith((b"\x89PNG", b"\xff\xd8\xff")),
+        advice="name the folder that holds the frames of the recording",
+    ),
+    KnownFormat(
+        name="single CSV table",
+        extensions=(".csv",),
+        matches=lambda header: False,
+        advice="name the folder that holds one CSV file per frame",
+    ),
+)
+
+
+def _unknown(path: Path, header: bytes) -> InputError:
+    ending = path.suffix.lower()
+    for known in REFUSED:
+        if known.matches(header) or ending in known.extensions:
+            return UnknownFormatError(f"{path} is a {known.name}, which is not read; {known.advice}")
+    for reader in all_readers():
+        if ending in reader.extensions:
+            found = f"something else (it starts with {header[:8]!r})"
+            return CorruptFileError(path, "header", f"that of a {reader.name} file", found)
+    names = ", ".join(f"{reader.name} ({', '.join(reader.extensions)})" for reader in all_readers())
+    return UnknownFormatError(
+        f"{path} has no known format (it starts with {header[:8]!r}); known: {names}; export to one of them"
+    )
+
+
+@lru_cache(maxsize=1)
+def all_readers() -> tuple[Reader, ...]:
+    """`READERS` and those that other packages offer under the entry point group ``thermo_qc.readers``.
+
+    An entry point names a `Reader`. One that cannot be imported is reported in the log and left out.
+    """
+    return (*READERS, *_offered_readers())
+
+
+def _offered_readers() -> tuple[Reader, ...]:
+    found = []
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        try:
+            reader = entry.load()
+        except Exception as error:
+            logger.warning("reader '%s' (%s) cannot be loaded: %s", entry.name, entry.value, error)
+            continue
+        if isinstance(reader, Reader):
+            found.append(reader)
+        else:
+            logger.warning("reader '%s' (%s) is %s, expected a Reader", entry.name, entry.value, type(reader).__name__)
+    return tuple(found)

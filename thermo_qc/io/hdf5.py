@@ -1,0 +1,171 @@
+"""Safe access to HDF5 files: nothing outside the file, no pickled objects, no filters from plugins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import CorruptFileError, InputError
+from thermo_qc.io.lazy import FileFrames, check_declared_size
+
+__all__ = ["HDF5_SIGNATURE", "HDF5Frames", "dataset_at", "json_attribute", "read_small", "text_attribute"]
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+MAX_CHUNK_BYTES = 512 * 2**20
+MAX_SMALL_BYTES = 2**30
+
+
+def dataset_at(file: h5py.File, path: Path, name: str) -> h5py.Dataset | None:
+    """Give the dataset `name` ("/Data/Tdata"), None where there is none.
+
+    Raises
+    ------
+    CorruptFileError
+        When a link on the way leaves the file, or the dataset's bytes lie outside the file, hold objects or strings, or need
+        a filter that HDF5 itself does not have.
+    """
+    node: Any = file
+    for part in name.strip("/").split("/"):
+        if not isinstance(node, h5py.Group) or part not in _link_names(node):
+            return None
+        if isinstance(node.get(part, getlink=True), h5py.ExternalLink):
+            raise CorruptFileError(
+                path, name, "inside the file", "a link to another file", "copy the data into the file"
+            )
+        try:
+            node = node[part]
+        except KeyError:
+            raise CorruptFileError(path, name, "inside the file", "a link that leads nowhere") from None
+    if not isinstance(node, h5py.Dataset):
+        raise CorruptFileError(path, name, "a dataset", f"a {type(node).__name__.lower()}")
+    check_dataset(node, path, name)
+    return node
+
+
+def _link_names(group: h5py.Group) -> list[str]:
+    return list(group.keys())
+
+
+def check_dataset(dataset: h5py.Dataset, path: Path, name: str, objects: bool = False) -> None:
+    """Refuse a dataset that is not plain numbers stored in this file with HDF5's own filters.
+
+    `objects` lets references through, for MATLAB cells.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise CorruptFileError(
+            path, name, "stored inside the file", "stored in other files", "copy the data into the file"
+        )
+    if dataset.dtype.kind not in ("biufcO" if objects else "biufc"):
+        raise CorruptFileError(
+            path, name, "plain numbers", f"of type {dataset.dtype}", "export it as an array of numbers"
+        )
+    plist = dataset.id.get_create_plist()
+    for index in range(plist.get_nfilters()):
+        code, _, _, label = plist.get_filter(index)
+        if code not in FILTERS or not h5py.h5z.filter_avail(code):
+            known = ", ".join(FILTERS.values())
+            found = f"compressed with filter {code} ({label.decode(errors='replace') or 'unnamed'})"
+            raise CorruptFileError(
+                path, name, f"compressed with one of {known} or not at all", found, "write it again with gzip"
+            )
+    if dataset.chunks is not None and np.prod(dataset.chunks, dtype=float) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise CorruptFileError(path, name, "chunks of at most 512 MiB", f"in chunks of {dataset.chunks}")
+    check_declared_size(path, name, dataset.shape or (), dataset.dtype.itemsize, dataset.id.get_storage_size())
+
+
+def read_small(file: h5py.File, path: Path, name: str) -> NDArray[Any] | None:
+    """Read a whole dataset; None where it is missing or empty.
+
+    Raises
+    ------
+    CorruptFileError
+        When it is not plain numbers stored in this file, or has more than 1 GiB.
+    """
+    dataset = dataset_at(file, path, name)
+    if dataset is None or dataset.shape is None or dataset.size == 0:
+        return None
+    if dataset.size * dataset.dtype.itemsize > MAX_SMALL_BYTES:
+        raise CorruptFileError(path, name, "at most 1 GiB", f"of shape {dataset.shape}")
+    return np.asarray(dataset[()])
+
+
+def text_attribute(node: Any, name: str) -> str | None:
+    """Text of an attribute, None where it is missing or no text."""
+    value = node.attrs.get(name) if node is not None else None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
+    return str(value) if isinstance(value, str) else None
+
+
+def json_attribute(node: Any, path: Path, name: str) -> Any:
+    """Content of an attribute that holds JSON, None where it is missing.
+
+    Raises
+    ------
+    CorruptFileError
+        When it is no JSON.
+    """
+    text = text_attribute(node, name)
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        raise CorruptFileError(path, f"attribute {name}", "JSON", f"'{text[:40] if text else ''}'") from None
+
+
+class HDF5Frames(FileFrames):
+    """View (T, Y, X) of a three-dimensional dataset in any order of axes.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        The dataset.
+    shape, dtype, slab
+        As in `FileFrames`.
+    order : tuple of int
+        Axis of the dataset for time, row and column.
+    convert : callable, optional
+        Applied to each block read (the look-up table).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        *,
+        order: tuple[int, int, int],
+        slab: int = 1,
+        convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    ) -> None:
+        super().__init__(path, shape, dtype, slab)
+        self._name, self._order, self._convert = name, order, convert
+
+    def _read(self, time: slice, rows: slice, columns: slice) -> NDArray[Any]:
+        key: list[slice] = [slice(None)] * 3
+        for axis, part in zip(self._order, (time, rows, columns), strict=True):
+            key[axis] = part
+        with h5py.File(self.path, "r") as file:
+            block = file[self._name][tuple(key)]
+        result = np.ascontiguousarray(np.transpose(block, self._order))
+        return result if self._convert is None else self._convert(result)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open for reading; what is truncated or broken is refused in one line."""
+    try:
+        return h5py.File(path, "r")
+    except PermissionError:
+        raise InputError(f"{path} cannot be read: permission denied; change its permissions") from None
+    except OSError as error:
+        found = "truncated" if "truncated" in str(error) else "broken or incomplete"
+        raise CorruptFileError(path, "HDF5 structure", "complete", found) from error
