@@ -1,0 +1,88 @@
+"""Devices and threads of a run, and quiet around Lightning."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.warnings import PossibleUserWarning
+
+from thermo_qc.errors import ConfigError
+
+__all__ = ["accelerator_of", "limited_threads", "quiet_lightning", "resolve_device"]
+
+_LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn a device's name into a device that is there.
+
+    Parameters
+    ----------
+    name : str
+        "cpu", "cuda", "cuda:N" or "auto" (the first CUDA device, else the CPU).
+
+    Raises
+    ------
+    ConfigError
+        When the name is unknown or there is no such device.
+    """
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and present == 0):
+        return torch.device("cpu")
+    match = re.fullmatch(r"auto|cuda(?::(\d+))?", name)
+    if match is None:
+        raise ConfigError(f"device is '{name}', expected cpu, cuda, cuda:N or auto")
+    index = int(match[1] or 0)
+    if index >= present:
+        raise ConfigError(
+            f"device '{name}' was asked for, but PyTorch {torch.__version__} finds {present} CUDA devices here; "
+            "use --device cpu or auto, or install a PyTorch build for your GPU"
+        )
+    return torch.device("cuda", index)
+
+
+def accelerator_of(device: torch.device) -> dict[str, Any]:
+    """Keywords of Lightning's Trainer for one device."""
+    if device.type == "cpu":
+        return {"accelerator": "cpu", "devices": 1}
+    return {"accelerator": "gpu", "devices": [device.index]}
+
+
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """Let PyTorch use this many threads inside the block (None: leave it as it is)."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        if threads < 1:
+            raise ConfigError(f"threads is {threads}, expected at least 1")
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's banners, tips and advice out of the block; its errors still raise."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

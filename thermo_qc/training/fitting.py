@@ -1,0 +1,221 @@
+"""Lightning's Trainer, set up for small models and exact resumption."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+
+from thermo_qc.errors import ConfigError, TrainingError
+from thermo_qc.io.files import atomic_path
+from thermo_qc.training.devices import accelerator_of, quiet_lightning
+from thermo_qc.training.history import EpochStreams, History, ProgressCall, write_history
+from thermo_qc.training.module import CurveModule
+
+__all__ = ["AtomicCheckpointIO", "fit_network", "read_checkpoint"]
+
+Progress = bool | Callable[[int, int, float], None]
+_WATCHED = "validation_loss"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
+    """Checkpoints that are whole or not there, and that are read without executing code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write beside the target and rename."""
+        del storage_options
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        """Read tensors and plain values only, whatever is asked for."""
+        del weights_only
+        return read_checkpoint(Path(path), map_location=map_location)
+
+
+def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without executing code.
+
+    Raises
+    ------
+    TrainingError
+        When the file cannot be read as a checkpoint of this program.
+    """
+    try:
+        checkpoint = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        if not isinstance(checkpoint, dict) or "signature" not in checkpoint.get("thermo_qc", {}):
+            raise ValueError("it was not written by thermo_qc")
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TrainingError(
+            f"checkpoint {path} cannot be read: {reason}; delete it or train with resume=False"
+        ) from error
+    return checkpoint
+
+
+def fit_network(
+    module: CurveModule,
+    loader: Any,
+    validation: Any,
+    *,
+    folder: Path,
+    epochs: int,
+    seed: int,
+    device: torch.device,
+    precision: str = "32-true",
+    gradient_clip: float | None = None,
+    early_stopping_epochs: int | None = None,
+    progress: Progress = False,
+) -> nn.Module:
+    """Train a network, or continue from the folder's last checkpoint, and return it with its best weights.
+
+    Parameters
+    ----------
+    module : CurveModule
+        Network, loss and optimiser.
+    loader : iterable of batches with an attribute `epoch`
+        Training batches.
+    validation : iterable of batches or None
+        Validation batches; with them the weights of the lowest validation loss are returned, else the last ones.
+    folder : Path
+        Gets ``history.csv``, ``checkpoints/`` and ``tensorboard/``.
+    epochs : int
+        Epochs at most.
+    seed : int
+        Of the epochs' random streams.
+    device : torch.device
+        Where to train.
+    precision : {"32-true", "bf16-mixed", "16-mixed"}
+        Number format; "16-mixed" needs a GPU.
+    gradient_clip : float, optional
+        Largest norm of the gradient.
+    early_stopping_epochs : int, optional
+        Stop after so many epochs without a lower validation loss.
+    progress : bool or callable
+        Show Lightning's progress bar, or call with (epochs done, epochs, training loss).
+
+    Raises
+    ------
+    ConfigError
+        When early stopping has nothing to watch, or the precision does not exist on the device.
+    TrainingError
+        When the checkpoint belongs to another experiment, or the loss is no longer a number.
+    """
+    _check(validation, device, precision, early_stopping_epochs)
+    last = folder / "checkpoints" / "last.ckpt"
+    earlier = _earlier(last, module.signature)
+    history = History(folder / "history.csv")
+    if earlier is None or not _has_ended(earlier, epochs, history):
+        callbacks = [EpochStreams(loader, seed), history, *_callbacks(folder, validation, early_stopping_epochs)]
+        callbacks += _progress(progress, epochs)
+        with quiet_lightning():
+            trainer = lightning.Trainer(
+                **accelerator_of(device),
+                max_epochs=epochs,
+                precision=precision,
+                gradient_clip_val=gradient_clip,
+                callbacks=callbacks,
+                plugins=[AtomicCheckpointIO()],
+                logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
+                default_root_dir=str(folder),
+                deterministic="warn" if device.type == "cuda" else False,
+                enable_progress_bar=progress is True,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                log_every_n_steps=max(1, len(loader)),
+                use_distributed_sampler=False,
+            )
+            _run(trainer, module, loader, validation, None if earlier is None else last)
+    return _best(module, folder / "checkpoints", validated=validation is not None)
+
+
+def _check(validation: Any, device: torch.device, precision: str, early_stopping_epochs: int | None) -> None:
+    if early_stopping_epochs is not None and validation is None:
+        raise ConfigError(
+            f"train.early_stopping_epochs is {early_stopping_epochs}, but there is no validation loss to watch; set "
+            "train.validation_fraction (0.2, say), give validation cases, or leave it out"
+        )
+    if precision == "16-mixed" and device.type == "cpu":
+        raise ConfigError("train.precision is 16-mixed, which needs a GPU; use 32-true or bf16-mixed on the CPU")
+
+
+def _earlier(last: Path, signature: str) -> dict[str, Any] | None:
+    if not last.is_file():
+        return None
+    checkpoint = read_checkpoint(last)
+    if checkpoint["thermo_qc"]["signature"] != signature:
+        raise TrainingError(
+            f"{last} belongs to another experiment (other settings, labels or recordings); train into another folder or "
+            "with resume=False"
+        )
+    return checkpoint
+
+
+def _has_ended(checkpoint: dict[str, Any], epochs: int, history: History) -> bool:
+    """Whether the run behind a checkpoint had done all its epochs or stopped early; its history is written again then."""
+    states = checkpoint["callbacks"]
+    stopped = any(s["wait_count"] >= s["patience"] for name, s in states.items() if name.startswith("EarlyStopping"))
+    ended = bool(stopped or checkpoint["epoch"] + 1 >= epochs)
+    if ended:
+        history.load_state_dict(states[history.state_key])
+        write_history(history.path, history.rows)
+    return ended
+
+
+def _callbacks(folder: Path, validation: Any, early_stopping_epochs: int | None) -> list[Any]:
+    watched = None if validation is None else _WATCHED
+    keep = ModelCheckpoint(
+        dirpath=str(folder / "checkpoints"),
+        filename="best",
+        monitor=watched,
+        save_top_k=0 if watched is None else 1,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    if early_stopping_epochs is None:
+        return [keep]
+    stop = EarlyStopping(_WATCHED, patience=early_stopping_epochs, check_finite=False, check_on_train_epoch_end=True)
+    return [stop, keep]
+
+
+def _progress(progress: Progress, epochs: int) -> list[Any]:
+    if callable(progress):
+        return [ProgressCall(progress, epochs)]
+    return [TQDMProgressBar(refresh_rate=10)] if progress else []
+
+
+def _run(trainer: lightning.Trainer, module: CurveModule, loader: Any, validation: Any, last: Path | None) -> None:
+    try:
+        trainer.fit(module, loader, validation, ckpt_path=None if last is None else str(last))
+    except torch.cuda.OutOfMemoryError as error:
+        raise TrainingError("the GPU's memory is full; lower train.batch_size or train.crop_px") from error
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise TrainingError(
+                "batch normalisation needs at least 2 samples in a batch; raise train.batch_size"
+            ) from error
+        raise
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _best(module: CurveModule, checkpoints: Path, *, validated: bool) -> nn.Module:
+    path = checkpoints / ("best.ckpt" if validated else "last.ckpt")
+    weights = read_checkpoint(path)["state_dict"]
+    network = module.network.to("cpu", memory_format=torch.contiguous_format)
+    network.load_state_dict(
+        {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
+    )
+    return network.eval()

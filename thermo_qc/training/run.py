@@ -1,0 +1,151 @@
+"""One training run from labelled recordings to a saved model."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from thermo_qc.config import ExperimentConfig
+from thermo_qc.errors import TrainingError
+from thermo_qc.models import TrainedModel, load_trained
+from thermo_qc.training.datasets import Case
+from thermo_qc.training.devices import limited_threads, resolve_device
+from thermo_qc.training.fitting import Progress
+from thermo_qc.training.inputs import case_signature, checked_counts
+from thermo_qc.training.jobs import Job
+
+__all__ = ["train_model"]
+
+
+def train_model(
+    train_cases: Sequence[Case],
+    *,
+    experiment: ExperimentConfig,
+    folder: Path,
+    class_names: Sequence[str],
+    class_depths_mm: Sequence[float],
+    validation_cases: Sequence[Case] = (),
+    scheme_name: str = "",
+    device: str = "cpu",
+    threads: int | None = None,
+    seed: int = 0,
+    resume: bool = True,
+    progress: Progress = True,
+) -> TrainedModel:
+    """Train the experiment's model and save it; a killed run continues with the figures an undisturbed one would have.
+
+    Parameters
+    ----------
+    train_cases : sequence of Case
+        Labelled recordings; pixels of class 255 are ignored. Everything that is fitted (components, scales, class
+        weights, the network) sees these alone.
+    experiment : ExperimentConfig
+        Representation, model and training.
+    folder : Path
+        Gets ``model.safetensors``, for networks ``history.csv`` and ``tensorboard/``, and ``checkpoints/`` until the
+        model is complete.
+    class_names : sequence of str
+        Names of all classes, sound first.
+    class_depths_mm : sequence of float
+        Mean depth of each class, mm, NaN where it has none.
+    validation_cases : sequence of Case
+        Watched for the best epoch and early stopping; else `train.validation_fraction` of the training cases' pixels
+        (curves) or cases (stacks).
+    scheme_name : str
+        Name of the class scheme, kept with the model.
+    device : str
+        "cpu", "cuda", "cuda:N" or "auto".
+    threads : int, optional
+        Threads of PyTorch; as they are when None.
+    seed : int
+        Same seed, same machine, same numbers.
+    resume : bool
+        Return the folder's finished model or continue its last checkpoint; else what is there is replaced.
+    progress : bool or callable
+        Show a progress bar, or call with (epochs done, epochs, training loss) after each epoch.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    TrainingError
+        When there are no cases, a class is absent, the folder holds another experiment, or training diverges.
+    ConfigError
+        When an option is wrong or impossible here.
+    """
+    where = resolve_device(device)
+    checked_counts(train_cases, class_names)
+    settings = _settings(experiment, class_names, class_depths_mm, scheme_name, seed)
+    signature = case_signature([*train_cases, *validation_cases], {**settings, "validation": len(validation_cases)})
+    target = folder / "model.safetensors"
+    if not resume:
+        _clear(folder)
+    elif target.is_file():
+        return _finished(target, signature)
+    folder.mkdir(parents=True, exist_ok=True)
+    gpus = [] if where.type == "cpu" else [where.index]
+    with limited_threads(threads), torch.random.fork_rng(devices=gpus):
+        job = Job(
+            experiment=experiment,
+            class_names=tuple(class_names),
+            folder=folder,
+            device=where,
+            seed=seed,
+            signature=signature,
+            progress=progress,
+        )
+        representation, core = job.run(train_cases, validation_cases)
+    model = TrainedModel(
+        kind=experiment.model.kind,
+        name=experiment.model.name,
+        representation=representation,
+        class_names=tuple(class_names),
+        class_depths_mm=tuple(class_depths_mm),
+        metadata={"signature": signature, **settings},
+        **core,
+    )
+    model.save(target)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return model
+
+
+def _settings(
+    experiment: ExperimentConfig,
+    class_names: Sequence[str],
+    class_depths_mm: Sequence[float],
+    scheme_name: str,
+    seed: int,
+) -> dict[str, Any]:
+    """What decides a run's figures, in JSON types; the experiment's name, data paths and folds do not."""
+    return {
+        "experiment": experiment.model_dump(mode="json", include={"representation", "model", "train"}),
+        "class_names": list(class_names),
+        "class_depths_mm": [None if math.isnan(depth) else float(depth) for depth in class_depths_mm],
+        "scheme_name": scheme_name,
+        "seed": seed,
+    }
+
+
+def _finished(target: Path, signature: str) -> TrainedModel:
+    model = load_trained(target)
+    if model.metadata.get("signature") != signature:
+        raise TrainingError(
+            f"{target} belongs to another experiment (other settings, labels or recordings); train into another folder or "
+            "with resume=False"
+        )
+    return model
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left, and nothing else."""
+    for name in ("model.safetensors", "history.csv"):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
