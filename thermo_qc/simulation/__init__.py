@@ -1,0 +1,24 @@
+"""Simulated recordings: heat conduction in a plate with flat-bottom holes, and the camera that looks at it."""
+
+from thermo_qc.simulation.camera import record_plate
+from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, lamp_level
+from thermo_qc.simulation.contrast import peak_contrasts_k, solve_sound_plate
+from thermo_qc.simulation.placement import Placement
+from thermo_qc.simulation.schedule import frame_times_s
+from thermo_qc.simulation.solver import EnergyBalance, PlateSolution, solve_plate
+
+__all__ = [
+    "EnergyBalance",
+    "Heating",
+    "HeatingKind",
+    "Lamp",
+    "Losses",
+    "Placement",
+    "PlateSolution",
+    "frame_times_s",
+    "lamp_level",
+    "peak_contrasts_k",
+    "record_plate",
+    "solve_plate",
+    "solve_sound_plate",
+]

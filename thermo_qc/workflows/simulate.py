@@ -1,0 +1,164 @@
+"""``thermo-qc simulate``: one YAML file becomes one recording with its truth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from thermo_qc.config import SimulationConfig, load_config
+from thermo_qc.errors import OutputError
+from thermo_qc.io import write_sequence
+from thermo_qc.plate import load_plate
+from thermo_qc.sequence import Material, ThermalSequence
+from thermo_qc.simulation import (
+    Heating,
+    Lamp,
+    Losses,
+    Placement,
+    frame_times_s,
+    peak_contrasts_k,
+    record_plate,
+    solve_plate,
+    solve_sound_plate,
+)
+
+__all__ = ["run", "simulate_acquisition"]
+
+_LOG = logging.getLogger(__name__)
+_PLATE_SHARE = 0.9  # of the progress; the rest is the sound plate and the camera
+
+
+def simulate_acquisition(
+    config: SimulationConfig, folder: Path, *, progress: Callable[[float], None] | None = None
+) -> ThermalSequence:
+    """Simulate one acquisition.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        What to simulate.
+    folder : Path
+        Folder that a relative plate path starts from.
+    progress : callable, optional
+        Called with the finished fraction, 0 to 1.
+
+    Returns
+    -------
+    ThermalSequence
+        In degC, with truth; its material is the nominal one, its history holds every parameter and the seed.
+
+    Raises
+    ------
+    ConfigError, InputError, PlateError
+        When the configuration or its plate cannot be used.
+    """
+    plate = load_plate(config.plate, relative_to=folder)
+    nominal = plate.material if config.material is None else Material(**config.material.model_dump())
+    heating = Heating(
+        **config.heating.model_dump(exclude={"lamps"}),
+        lamps=tuple(Lamp(**lamp.model_dump()) for lamp in config.heating.lamps),
+    )
+    losses = Losses(**config.loss.model_dump())
+    times = frame_times_s(**config.recording.model_dump())
+    material = _specimen(nominal, config.conductivity_factor, config.heat_capacity_factor)
+    solution = solve_plate(
+        plate,
+        times_s=times,
+        material=material,
+        heating=heating,
+        losses=losses,
+        **config.solver.model_dump(),
+        progress=None if progress is None else lambda done: progress(_PLATE_SHARE * done),
+    )
+    sound = solve_sound_plate(
+        plate,
+        times_s=times,
+        material=material,
+        heating=heating,
+        losses=losses,
+        **config.solver.model_dump(exclude={"lateral_mm"}),
+    )
+    sequence = record_plate(
+        solution,
+        rng=np.random.default_rng(config.seed),
+        placement=Placement(**config.placement.model_dump()),
+        **config.camera.model_dump(),
+        material=nominal,
+        peak_contrasts_k=peak_contrasts_k(solution, sound),
+        specimen_id=config.specimen_id,
+        acquisition_id=config.acquisition_id,
+        parameters={"seed": config.seed, "condition": config.condition},
+    )
+    if progress is not None:
+        progress(1.0)
+    return sequence
+
+
+def _specimen(nominal: Material, conductivity_factor: float, heat_capacity_factor: float) -> Material:
+    """Constants of the specimen: nominal ones within the tolerance of the configuration."""
+    return replace(
+        nominal,
+        conductivity_through_w_mk=nominal.conductivity_through_w_mk * conductivity_factor,
+        conductivity_in_plane_w_mk=nominal.conductivity_in_plane_w_mk * conductivity_factor,
+        heat_capacity_j_kgk=nominal.heat_capacity_j_kgk * heat_capacity_factor,
+    )
+
+
+def run(
+    config_path: Path,
+    output: Path,
+    *,
+    overrides: Iterable[str] = (),
+    overwrite: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> ThermalSequence:
+    """Simulate what a configuration file describes and write it as native HDF5.
+
+    Parameters
+    ----------
+    config_path : Path
+        YAML file of a `SimulationConfig`.
+    output : Path
+        New file, ``.h5`` or ``.hdf5``.
+    overrides : iterable of str
+        ``"a.b=value"``.
+    overwrite : bool
+        Replace the output if it exists.
+    progress : callable, optional
+        Called with the finished fraction, 0 to 1.
+
+    Returns
+    -------
+    ThermalSequence
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        When the output exists, is a folder or has another extension.
+    ConfigError, InputError, PlateError
+        When the configuration or its plate cannot be used.
+    """
+    _check_output(output, overwrite)
+    config = load_config(SimulationConfig, config_path, overrides)
+    if not config.acquisition_id:
+        config = config.model_copy(update={"acquisition_id": config_path.stem})
+    sequence = simulate_acquisition(config, config_path.parent, progress=progress)
+    write_sequence(sequence, output)
+    _LOG.info("%s: %d frames of %d x %d pixels", output, sequence.n_frames, *sequence.frame_shape)
+    return sequence
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.suffix.lower() not in {".h5", ".hdf5"}:
+        raise OutputError(
+            f"{output} has the extension '{output.suffix}', expected .h5 or .hdf5; the simulation writes native HDF5"
+        )
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder, expected a file name; name a new .h5 file inside it")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; choose another name or pass --overwrite")
