@@ -1,0 +1,40 @@
+"""From sequence to sequence: cold frames, dead pixels, times, normalisation, reference; quality and registration."""
+
+from thermo_qc.preprocess.cold import cold_frame, subtract_cold_frame
+from thermo_qc.preprocess.dead import find_dead_pixels, replace_dead_pixels
+from thermo_qc.preprocess.heating import detect_heating_stop
+from thermo_qc.preprocess.normalise import PIXEL_MODES, SEQUENCE_MODES, normalise, normalise_pixels, normalise_sequence
+from thermo_qc.preprocess.quality import RecordingQuality, assess_recording
+from thermo_qc.preprocess.reference import mean_curve, reference_curve, subtract_reference
+from thermo_qc.preprocess.registration import Registration, fit_homography, plate_coordinates, rectify
+from thermo_qc.preprocess.statistics import PixelStatistics, estimate_noise, pixel_statistics
+from thermo_qc.preprocess.timebase import linear_times_s, log_times_s, resample_times, resampling_matrix
+
+__all__ = [
+    "PIXEL_MODES",
+    "SEQUENCE_MODES",
+    "PixelStatistics",
+    "RecordingQuality",
+    "Registration",
+    "assess_recording",
+    "cold_frame",
+    "detect_heating_stop",
+    "estimate_noise",
+    "find_dead_pixels",
+    "fit_homography",
+    "linear_times_s",
+    "log_times_s",
+    "mean_curve",
+    "normalise",
+    "normalise_pixels",
+    "normalise_sequence",
+    "pixel_statistics",
+    "plate_coordinates",
+    "rectify",
+    "reference_curve",
+    "replace_dead_pixels",
+    "resample_times",
+    "resampling_matrix",
+    "subtract_cold_frame",
+    "subtract_reference",
+]
