@@ -87,8 +87,11 @@ class CorruptFileError(InputError):
         found: object,
         hint: str = "export or copy the recording again",
     ) -> None:
-        self.path, self.field, self.expected, self.found = Path(path), field, expected, found
+        self.path, self.field, self.expected, self.found, self.hint = Path(path), field, expected, found, hint
         super().__init__(f"{path}: {field} is {found}, expected {expected}; {hint}")
+
+    def __reduce__(self) -> tuple[type[CorruptFileError], tuple[object, ...]]:
+        return type(self), (self.path, self.field, self.expected, self.found, self.hint)
 
 
 class AmbiguousInputError(InputError):
@@ -147,7 +150,14 @@ class MissingDependencyError(ThermoQCError):
     """
 
     def __init__(self, package: str, purpose: str) -> None:
+        self.package, self.purpose = package, purpose
         super().__init__(f"{purpose} needs the package {package}: pip install {package}")
+
+    def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str]]:
+        return type(self), (self.package, self.purpose)
+
+
+_MOST_NAMES = 40  # a longer table is not listed in full
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -163,18 +173,26 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``"; did you mean 'unet'?"`` or, with no near match, ``"; known: a, b"``.
+        ``"; did you mean 'unet'?"`` or, with no near match, ``"; known: a, b"``. Upper and lower case count as equal.
 
     Examples
     --------
     >>> suggestion("ltsm", ["lstm", "cnn1d"])
     "; did you mean 'lstm'?"
+    >>> suggestion("transformer", ["lstm", "cnn1d"])
+    '; known: cnn1d, lstm'
     """
     from difflib import get_close_matches
 
     names = sorted(known)
-    near = get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(names)}"
+    if not names:
+        return "; none is known here"
+    folded = {one.casefold(): one for one in names}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{folded[near[0]]}'?"
+    rest = len(names) - _MOST_NAMES
+    return f"; known: {', '.join(names[:_MOST_NAMES])}{f' and {rest} more' if rest > 0 else ''}"
 
 
 def choose(table: Mapping[str, T], name: str, what: str = "name") -> T:
@@ -199,6 +217,6 @@ def choose(table: Mapping[str, T], name: str, what: str = "name") -> T:
     UnknownNameError
         When the table has no such entry.
     """
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
-    raise UnknownNameError(f"unknown {what} '{name}'{suggestion(name, table)}")
+    raise UnknownNameError(f"unknown {what} '{name}'{suggestion(str(name), table)}")

@@ -1,6 +1,6 @@
 """The strict schema of every YAML file."""
 
-from thermo_qc.config.base import Strict, load_config, parse_config, read_yaml
+from thermo_qc.config.base import Strict, load_config, parse_config
 from thermo_qc.config.experiment import (
     AugmentConfig,
     DataConfig,
@@ -26,6 +26,7 @@ from thermo_qc.config.simulation import (
     SimulationConfig,
     SolverConfig,
 )
+from thermo_qc.config.yaml_text import read_yaml
 
 __all__ = [
     "AugmentConfig",

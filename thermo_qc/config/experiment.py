@@ -41,7 +41,7 @@ class TimeConfig(Strict):
     unit: Literal["s", "fraction"] = "fraction"
     start: NonNegativeFloat = 0.01
     end: PositiveFloat = 1.0
-    n_steps: PositiveInt = Field(32, ge=2)
+    n_steps: PositiveInt = Field(default=32, ge=2)
     spacing: Literal["linear", "log"] = "log"
 
     @model_validator(mode="after")
@@ -65,13 +65,23 @@ class RepresentationConfig(Strict):
         "none", "pixel_standard", "pixel_minmax", "pixel_mean", "sequence_standard", "sequence_minmax"
     ] = "pixel_mean"
     reference: Literal["none", "median", "sound"] = "median"
-    channels: tuple[Literal["value", "difference", "log_derivative"], ...] = ("value", "difference")
+    channels: tuple[Literal["value", "difference", "log_derivative"], ...] = Field(
+        default=("value", "difference"), min_length=1
+    )
     scale: Literal["none", "noise", "noise_arcsinh", "channel_standard"] = "channel_standard"
     flatten_background_px: NonNegativeFloat = 0.0
-    features: tuple[Literal["frames", "tsr", "pct"], ...] = ("frames",)
-    tsr_order: int = Field(5, ge=2, le=9)
+    features: tuple[Literal["frames", "tsr", "pct"], ...] = Field(default=("frames",), min_length=1)
+    tsr_order: int = Field(default=5, ge=2, le=9)
     pct_components: PositiveInt = 6
     pca_components: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        for field, names in (("channels", self.channels), ("features", self.features)):
+            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+            if twice:
+                raise ValueError(f"{field} names '{twice[0]}' twice; list each once")
+        return self
 
 
 class ModelConfig(Strict):
@@ -98,7 +108,7 @@ class OptimiserConfig(Strict):
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-4
     l1: NonNegativeFloat = 0.0
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
 
 
@@ -108,21 +118,21 @@ class ScheduleConfig(Strict):
     name: str = "cosine"
     warmup_epochs: NonNegativeInt = 0
     step_epochs: PositiveInt = 10
-    gamma: float = Field(0.5, gt=0, le=1)
+    gamma: float = Field(default=0.5, gt=0, le=1)
     patience_epochs: PositiveInt = 5
     minimum_factor: NonNegativeFloat = 0.0
 
 
 class AugmentConfig(Strict):
-    """Physical augmentation of stacks; probabilities 0..1, angles in degrees, noise in units of the stack's own scale."""
+    """Physical augmentation of stacks: probabilities 0 to 1, angles in degrees, noise in units of the stack's scale."""
 
     flip: bool = True
     rotate90: bool = True
-    affine_probability: float = Field(0.5, ge=0, le=1)
+    affine_probability: float = Field(default=0.5, ge=0, le=1)
     rotate_deg: NonNegativeFloat = 15.0
-    scale_fraction: float = Field(0.1, ge=0, lt=1)
-    shift_fraction: float = Field(0.05, ge=0, lt=1)
-    gain_fraction: float = Field(0.1, ge=0, lt=1)
+    scale_fraction: float = Field(default=0.1, ge=0, lt=1)
+    shift_fraction: float = Field(default=0.05, ge=0, lt=1)
+    gain_fraction: float = Field(default=0.1, ge=0, lt=1)
     noise_std: NonNegativeFloat = 0.05
 
 
@@ -133,12 +143,12 @@ class TrainConfig(Strict):
     batch_size: PositiveInt = 8
     samples_per_epoch: PositiveInt | None = None
     crop_px: PositiveInt | None = None
-    sound_fraction: float | None = Field(None, gt=0, lt=1)
+    sound_fraction: float | None = Field(default=None, gt=0, lt=1)
     class_balanced: bool = False
-    validation_fraction: float = Field(0.0, ge=0, lt=0.9)
+    validation_fraction: float = Field(default=0.0, ge=0, lt=0.9)
     early_stopping_epochs: PositiveInt | None = None
     gradient_clip: PositiveFloat | None = None
-    losses: tuple[LossTermConfig, ...] = (LossTermConfig(),)
+    losses: tuple[LossTermConfig, ...] = Field(default=(LossTermConfig(),), min_length=1)
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -149,7 +159,7 @@ class FoldConfig(Strict):
     """Cross-validation: what a group is, how many folds, and the guard ring in mm (None: the diffusion length)."""
 
     by: Literal["acquisition", "plate", "condition", "defect", "block", "random_pixel"] = "acquisition"
-    k: PositiveInt | None = None
+    k: int | None = Field(default=None, ge=2)
     guard_mm: NonNegativeFloat | None = None
     block_mm: PositiveFloat = 60.0
 
@@ -157,7 +167,7 @@ class FoldConfig(Strict):
 class ExperimentConfig(Strict):
     """One experiment."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.+-]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")
     seed: NonNegativeInt = 0
     data: DataConfig = DataConfig()
     representation: RepresentationConfig = RepresentationConfig()

@@ -28,7 +28,7 @@ class Facts(Strict):
     """
 
     variable: str | None = None
-    axes: str | None = Field(None, pattern="^[tyx]{3}$")
+    axes: Literal["tyx", "txy", "ytx", "yxt", "xty", "xyt"] | None = None
     unit: Literal["K", "degC", "counts"] | None = None
     frame_rate_hz: PositiveFloat | None = None
     t_first_s: float | None = None
@@ -40,7 +40,7 @@ class Facts(Strict):
     flux_w_m2: PositiveFloat | None = None
     pixel_pitch_mm: PositiveFloat | None = None
     ambient_c: float | None = None
-    emissivity: float | None = Field(None, gt=0, le=1)
+    emissivity: float | None = Field(default=None, gt=0, le=1)
     thickness_mm: PositiveFloat | None = None
     netd_k: PositiveFloat | None = None
     material: MaterialConfig | None = None

@@ -23,10 +23,10 @@ class HoleConfig(Strict):
 
 
 class ClassBand(Strict):
-    """One defect class: every defect not deeper than this, and deeper than the class before."""
+    """One defect class: every defect not deeper than this (``.inf``: no limit), and deeper than the class before."""
 
     name: str = Field(min_length=1)
-    max_depth_mm: PositiveFloat
+    max_depth_mm: float = Field(gt=0, allow_inf_nan=True)
 
 
 class PlateConfig(Strict):

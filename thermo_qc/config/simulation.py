@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from thermo_qc.config.base import Strict
 from thermo_qc.config.facts import MaterialConfig
@@ -27,7 +27,7 @@ class LampConfig(Strict):
     x_mm: float
     y_mm: float
     width_mm: PositiveFloat = 300.0
-    edge_level: float = Field(0.7, ge=0, le=1)
+    edge_level: float = Field(default=0.7, ge=0, le=1)
 
 
 class HeatingConfig(Strict):
@@ -47,7 +47,7 @@ class LossConfig(Strict):
     back_w_m2k: NonNegativeFloat = 10.0
     hole_floor_w_m2k: NonNegativeFloat = 10.0
     edge_w_m2k: NonNegativeFloat = 0.0
-    radiation_emissivity: float = Field(0.0, ge=0, le=1)
+    radiation_emissivity: float = Field(default=0.0, ge=0, le=1)
     ambient_c: float = 22.0
 
 
@@ -68,13 +68,13 @@ class RecordingConfig(Strict):
 
 
 class CameraConfig(Strict):
-    """Camera: noise and pattern in K, blur in px (standard deviation), fraction of dead pixels, drift in K over the recording."""
+    """Camera: noise, pattern and steps in K, blur in px (standard deviation), drift in K over the recording."""
 
     pixel_pitch_mm: PositiveFloat = 2.0
     netd_k: NonNegativeFloat = 0.025
     blur_px: NonNegativeFloat = 0.5
     fixed_pattern_k: NonNegativeFloat = 0.02
-    dead_fraction: float = Field(0.0, ge=0, le=0.05)
+    dead_fraction: float = Field(default=0.0, ge=0, le=0.05)
     drift_k: NonNegativeFloat = 0.0
     quantisation_k: NonNegativeFloat = 0.01
 
@@ -95,7 +95,7 @@ class SimulationConfig(Strict):
     specimen_id: str = ""
     acquisition_id: str = ""
     condition: str = ""
-    seed: int = 0
+    seed: NonNegativeInt = 0
     material: MaterialConfig | None = None
     conductivity_factor: PositiveFloat = 1.0
     heat_capacity_factor: PositiveFloat = 1.0
