@@ -1,0 +1,154 @@
+"""Weights of a pretrained encoder: a local file, or ImageNet's when they are asked for by name."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from thermo_qc.errors import ModelError
+
+__all__ = ["load_encoder_weights"]
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+SMALLEST_MATCH = 0.9
+
+
+def load_encoder_weights(encoder: nn.Module, name: str, weights: str) -> None:
+    """Fill a three-channel encoder with pretrained weights.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        Encoder of segmentation_models_pytorch, changed in place.
+    name : str
+        Its name.
+    weights : str
+        "imagenet", or a .safetensors, .pth or .pt file with the encoder's state dictionary.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, broken or belongs to another encoder, or cannot be fetched.
+    """
+    if weights == "imagenet":
+        state, origin = _fetch(name), "the ImageNet weights"
+    else:
+        path = Path(weights)
+        state, origin = _read(path), str(path)
+    own = encoder.state_dict()
+    fitting = {
+        key: value for key, value in _aligned(state, own).items() if key in own and own[key].shape == value.shape
+    }
+    wanted = [key for key in own if not key.endswith("num_batches_tracked")]
+    share = sum(key in fitting for key in wanted) / max(1, len(wanted))
+    if share < SMALLEST_MATCH:
+        raise ModelError(
+            f"{origin}: {share:.0%} of the weights of encoder '{name}' are in it, expected all; "
+            "take the weights of this very encoder"
+        )
+    encoder.load_state_dict({**own, **fitting})
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """State dictionary in a local file, without executing anything in it."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ModelError(
+            f"encoder weights '{path}' are neither 'none', 'imagenet' nor a file ending in {', '.join(SUFFIXES)}"
+        )
+    if not path.is_file():
+        raise ModelError(f"encoder weights '{path}' do not exist; check the path")
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return load_file(path, device="cpu")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise ModelError(f"encoder weights '{path}' are broken: {_first_line(error)}; fetch the file again") from error
+    except Exception as error:  # pickle.UnpicklingError and its relatives: a file that wants to run code
+        raise ModelError(
+            f"encoder weights '{path}' are refused: {_first_line(error)}; use a file of plain tensors"
+        ) from error
+    return _tensors(state, path)
+
+
+def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    tensors = (
+        {key: value for key, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
+    )
+    if not tensors:
+        raise ModelError(
+            f"encoder weights '{path}' hold no state dictionary of tensors; export the encoder's state_dict"
+        )
+    return tensors
+
+
+def _aligned(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Strip or add the prefix under which a file or an encoder keeps its tensors."""
+    best, hits = state, sum(key in own for key in state)
+    for prefix in ("encoder.", "model.", "module.", "body.encoder.", "network.body.encoder."):
+        for candidate in (
+            {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)},
+            {prefix + key: value for key, value in state.items()},
+        ):
+            found = sum(key in own for key in candidate)
+            if found > hits:
+                best, hits = candidate, found
+    return best
+
+
+def _fetch(name: str) -> dict[str, Tensor]:
+    """ImageNet weights from the cache of the hub, or over the network."""
+    log.info("fetching ImageNet weights of encoder %s (cached afterwards)", name)
+    try:
+        return _fetch_timm(name) if name.startswith("tu-") else _fetch_smp(name)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the ImageNet weights of encoder '{name}' could not be fetched ({_first_line(error)}); {_way_out(name)}"
+        ) from error
+
+
+def _fetch_smp(name: str) -> dict[str, Tensor]:
+    from huggingface_hub import hf_hub_download
+
+    settings = _settings(name)
+    if settings is None:
+        raise ModelError(f"there are no ImageNet weights for encoder '{name}'; give a local file or 'none'")
+    if "repo_id" not in settings:
+        raise ModelError(f"the ImageNet weights of encoder '{name}' have no known home; give a local file or 'none'")
+    path = hf_hub_download(settings["repo_id"], filename="model.safetensors", revision=settings.get("revision"))
+    return load_file(path, device="cpu")
+
+
+def _fetch_timm(name: str) -> dict[str, Tensor]:
+    import timm
+
+    state: dict[str, Tensor] = timm.create_model(name.removeprefix("tu-"), pretrained=True).state_dict()
+    return state
+
+
+def _settings(name: str) -> dict[str, Any] | None:
+    settings = smp.encoders.encoders.get(name, {}).get("pretrained_settings", {}).get("imagenet")
+    return None if settings is None else dict(settings)
+
+
+def _way_out(name: str) -> str:
+    settings = None if name.startswith("tu-") else _settings(name)
+    home = settings.get("repo_id") if settings else None
+    source = f"model.safetensors of huggingface.co/{home}" if home else "the encoder's state dictionary"
+    return f"fetch {source} where there is a network and give its path as encoder_weights, or use 'none'"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -1,0 +1,211 @@
+"""Networks that see the whole stack: (B, C, Y, X) -> logits (B, K, Y, X), over segmentation_models_pytorch."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPPPooling
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thermo_qc.errors import ConfigError, ModelError, UnknownNameError, choose, suggestion
+from thermo_qc.models.encoder_weights import load_encoder_weights
+from thermo_qc.models.parameters import check_names, fraction, integer
+
+__all__ = ["SEGMENTERS", "Segmenter", "build_segmenter", "encoder_names", "parameter_count"]
+
+SEGMENTERS: dict[str, Callable[..., nn.Module]] = {
+    "unet": smp.Unet,
+    "unetplusplus": smp.UnetPlusPlus,
+    "deeplabv3": smp.DeepLabV3,
+    "deeplabv3plus": smp.DeepLabV3Plus,
+    "manet": smp.MAnet,
+}
+_PASSED_ON = ("encoder_depth", "decoder_channels", "decoder_attention_type", "decoder_pab_channels",
+              "decoder_atrous_rates", "decoder_aspp_dropout", "encoder_output_stride")  # fmt: skip
+_MULTIPLE = 32
+_SMALLEST = 64
+
+
+class _PooledNorm(nn.BatchNorm2d):
+    """Batch normalisation that uses its running statistics where a batch holds one value per channel."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.training and values.numel() == values.shape[1]:
+            return functional.batch_norm(
+                values, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(values)
+
+
+class Segmenter(nn.Module):
+    """Encoder and decoder that take frames of any size: pads to what they need and crops back.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        Network of segmentation_models_pytorch.
+    adapter : torch.nn.Module, optional
+        1x1 convolution before encoders that insist on three channels.
+    dropout : float
+        Probability with which whole feature maps are dropped before the last convolution.
+    """
+
+    def __init__(self, body: nn.Module, adapter: nn.Module | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.adapter = nn.Identity() if adapter is None else adapter
+        self.body = body
+        if dropout:
+            body.segmentation_head = nn.Sequential(nn.Dropout2d(dropout), body.segmentation_head)
+
+    def forward(self, stack: Tensor) -> Tensor:
+        """Logits (B, K, Y, X) of stacks (B, C, Y, X)."""
+        height, width = stack.shape[-2:]
+        top, bottom = _padding(height)
+        left, right = _padding(width)
+        padded = functional.pad(stack, (left, right, top, bottom), mode="replicate")
+        logits: Tensor = self.body(self.adapter(padded))
+        return logits[..., top : top + height, left : left + width]
+
+
+def _padding(length: int) -> tuple[int, int]:
+    target = max(_SMALLEST, -(-length // _MULTIPLE) * _MULTIPLE)
+    return (target - length) // 2, target - length - (target - length) // 2
+
+
+def encoder_names() -> tuple[str, ...]:
+    """Names that `encoder` may take: those of segmentation_models_pytorch and "tu-" + those of timm."""
+    import timm
+
+    return (*smp.encoders.get_encoder_names(), *(f"tu-{name}" for name in timm.list_models()))
+
+
+def build_segmenter(
+    name: str,
+    *,
+    in_channels: int,
+    n_classes: int,
+    encoder: str = "resnet18",
+    encoder_weights: str = "none",
+    dropout: float = 0.0,
+    **parameters: Any,
+) -> Segmenter:
+    """Build a segmentation network; nothing is downloaded unless `encoder_weights` is "imagenet".
+
+    Parameters
+    ----------
+    name : str
+        Key of `SEGMENTERS`.
+    in_channels, n_classes : int
+        Channels of a stack; classes with sound.
+    encoder : str
+        Encoder of segmentation_models_pytorch, or "tu-" and a name of timm.
+    encoder_weights : str
+        "none" (fresh weights), "imagenet" (fetched once, then cached), or a local .safetensors or .pth file.
+    dropout : float
+        Spatial dropout before the last convolution, 0 to below 1.
+    **parameters
+        The decoder's own: encoder_depth, decoder_channels, decoder_attention_type, decoder_pab_channels,
+        decoder_atrous_rates, decoder_aspp_dropout, encoder_output_stride, as far as it has them.
+
+    Returns
+    -------
+    Segmenter
+        Maps (B, in_channels, Y, X) of any size to logits (B, n_classes, Y, X).
+
+    Raises
+    ------
+    UnknownNameError, ConfigError
+        When a name or parameter is wrong, or decoder and encoder do not go together.
+    ModelError
+        When the encoder weights cannot be had.
+    """
+    network = choose(SEGMENTERS, name, "segmentation model")
+    check_names(f"segmentation model '{name}'", parameters, _own_parameters(network))
+    integer("in_channels", in_channels, 1, 4096)
+    integer("n_classes", n_classes, 1, 254)
+    dropout = fraction("dropout", dropout)
+    _check_encoder(encoder)
+    arguments = {"encoder_name": encoder, "classes": n_classes, **_checked(parameters)}
+    try:
+        body, adapter = _assemble(network, arguments, in_channels, encoder, encoder_weights)
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"segmentation model '{name}' cannot be built with encoder '{encoder}': {reason}; take another encoder "
+            "(every decoder works with the resnet family) or correct the parameters"
+        ) from error
+    for module in body.modules():
+        if isinstance(module, ASPPPooling):
+            module[2].__class__ = _PooledNorm
+    return Segmenter(body, adapter, dropout)
+
+
+def _own_parameters(network: Callable[..., nn.Module]) -> list[str]:
+    own = inspect.signature(network).parameters
+    return [name for name in _PASSED_ON if name in own]
+
+
+def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
+    limits = {"encoder_depth": (3, 5), "decoder_pab_channels": (1, 1024), "encoder_output_stride": (8, 16)}
+    for name, (low, high) in limits.items():
+        if name in parameters:
+            integer(name, parameters[name], low, high)
+    if "decoder_aspp_dropout" in parameters:
+        fraction("decoder_aspp_dropout", parameters["decoder_aspp_dropout"])
+    for name in ("decoder_channels", "decoder_atrous_rates"):
+        values = parameters.get(name, ())
+        for value in values if isinstance(values, list | tuple) else (values,):
+            integer(name, value, 1, 4096)
+    return parameters
+
+
+def _check_encoder(encoder: Any) -> None:
+    if not isinstance(encoder, str) or encoder not in encoder_names():
+        known = smp.encoders.get_encoder_names()
+        guess = suggestion(str(encoder), encoder_names() if str(encoder).startswith("tu-") else known)
+        hint = guess if len(guess) < 120 else "; for example resnet18, vgg16_bn, inceptionv4, efficientnet-b0"
+        raise UnknownNameError(f"unknown encoder '{encoder}'{hint}")
+
+
+def _assemble(
+    network: Callable[..., nn.Module], arguments: dict[str, Any], in_channels: int, encoder: str, weights: str
+) -> tuple[nn.Module, nn.Module | None]:
+    """Network and, for encoders that insist on three channels, the convolution before it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if weights == "none":
+            try:
+                return network(in_channels=in_channels, encoder_weights=None, **arguments), None
+            except ValueError as error:
+                if "channels" not in str(error).lower() or in_channels == 3:
+                    raise
+        body = network(in_channels=3, encoder_weights=None, **arguments)
+        if weights != "none":
+            load_encoder_weights(body.encoder, encoder, weights)
+        return _with_channels(body, in_channels, pretrained=weights != "none")
+
+
+def _with_channels(body: nn.Module, in_channels: int, *, pretrained: bool) -> tuple[nn.Module, nn.Module | None]:
+    """Widen the first convolution to `in_channels`, or put a 1x1 convolution before it."""
+    if in_channels == 3:
+        return body, None
+    first = next((m for m in body.encoder.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or first.in_channels != 3 or first.groups != 1 or not pretrained:
+        return body, nn.Conv2d(in_channels, 3, kernel_size=1)
+    kernel = first.weight.detach()
+    repeats = -(-in_channels // 3)
+    first.weight = nn.Parameter(kernel.repeat(1, repeats, 1, 1)[:, :in_channels] * (3.0 / in_channels))
+    first.in_channels = in_channels
+    return body, None
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

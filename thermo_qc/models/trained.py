@@ -1,0 +1,382 @@
+"""`TrainedModel`: network or forest with everything a prediction needs, in memory and as one file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import ModelError, ThermoQCError
+from thermo_qc.models.forest import Forest
+from thermo_qc.models.storage import content_hash, read_model_file, write_model_file
+from thermo_qc.representation import Representation
+from thermo_qc.sequence import ThermalSequence
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["KINDS", "TrainedModel", "build_network", "load_trained"]
+
+KINDS = ("curve", "segmentation", "forest")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """A trained model: the same input always becomes the same probabilities.
+
+    Parameters
+    ----------
+    kind : {"curve", "segmentation", "forest"}
+        What the model looks at: pixel curves with a network, stacks, or pixel curves with trees.
+    name : str
+        Name in `CURVE_MODELS` or `SEGMENTERS`, or "forest".
+    representation : Representation
+        Fitted recipe from a recording to the model's input.
+    class_names : tuple of str
+        Names of all classes, sound first.
+    class_depths_mm : tuple of float
+        Mean depth of the defects of each class; NaN where unknown and for sound.
+    network : torch.nn.Module, optional
+        For kinds "curve" and "segmentation".
+    forest : Forest, optional
+        For kind "forest".
+    parameters : dict
+        The network's own parameters, to build it again.
+    metadata : dict
+        Further JSON facts (class scheme, training data, seed, versions).
+
+    Raises
+    ------
+    ModelError
+        When the parts do not belong together.
+    """
+
+    kind: Literal["curve", "segmentation", "forest"]
+    name: str
+    representation: Representation
+    class_names: tuple[str, ...]
+    class_depths_mm: tuple[float, ...]
+    network: nn.Module | None = None
+    forest: Forest | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "class_depths_mm", tuple(float(depth) for depth in self.class_depths_mm))
+        if self.kind not in KINDS:
+            raise ModelError(f"model kind is '{self.kind}', expected one of {', '.join(KINDS)}")
+        if (self.forest is None) != (self.kind != "forest") or (self.network is None) != (self.kind == "forest"):
+            raise ModelError(
+                f"a model of kind '{self.kind}' came with the wrong part; a forest needs trees, the others a network"
+            )
+        if len(self.class_names) < 2 or len(self.class_depths_mm) != len(self.class_names):
+            raise ModelError(
+                f"{len(self.class_depths_mm)} class depths came with {len(self.class_names)} class names, expected one each"
+            )
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes with sound."""
+        return len(self.class_names)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the model's content, the same before saving and after loading."""
+        return content_hash(self._description(), self._arrays())
+
+    def probabilities(
+        self,
+        sequence: ThermalSequence,
+        *,
+        device: str = "cpu",
+        batch_size: int = 8192,
+        tile_px: int | None = None,
+        overlap: float = 0.25,
+        region: NDArray[np.bool_] | None = None,
+        sound_mask: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:
+        """Probability of every class at every pixel.
+
+        Parameters
+        ----------
+        sequence : ThermalSequence
+            Recording; a truth in it is never looked at.
+        device : str
+            "cpu", "cuda", "cuda:1", "mps" or "auto" (an accelerator where there is one).
+        batch_size : int
+            Curves per step (kinds "curve" and "forest").
+        tile_px : int, optional
+            Edge of the tiles that a segmenter works on; the whole frame when None.
+        overlap : float
+            Share of a tile that its neighbour covers too; the results are blended.
+        region : ndarray of bool, shape (Y, X), optional
+            The plate in the frame; the rest has no part in reference curves.
+        sound_mask : ndarray of bool, shape (Y, X), optional
+            Region known to be sound, for representations that compare with one.
+
+        Returns
+        -------
+        ndarray of float32, shape (K, Y, X)
+            Sums to one over the classes.
+
+        Raises
+        ------
+        ModelError, MissingFactError
+            When the recording does not fit the model.
+        """
+        if self.kind == "segmentation":
+            stack = self.representation.stack(sequence, region=region, sound_mask=sound_mask)
+            return self._of_stack(stack, device, tile_px, overlap)
+        curves = self.representation.curves(sequence, region=region, sound_mask=sound_mask)
+        flat = self.curve_probabilities(curves, device=device, batch_size=batch_size)
+        return np.ascontiguousarray(flat.T).reshape(self.n_classes, *sequence.frame_shape)
+
+    def curve_probabilities(
+        self, curves: NDArray[np.float32], *, device: str = "cpu", batch_size: int = 8192
+    ) -> NDArray[np.float32]:
+        """Probabilities (N, K) of curves (N, T, C) of this model's representation."""
+        if self.forest is not None:
+            return self.forest.predict_proba(curves)
+        import torch
+
+        from thermo_qc.models.devices import evaluating, to_device
+
+        target = to_device(device)
+        assert self.network is not None
+        with evaluating(self.network, target), torch.inference_mode():
+            parts = [
+                torch.softmax(self.network(torch.from_numpy(part).to(target)).float(), dim=1).cpu().numpy()
+                for part in _batches(curves, max(1, batch_size))
+            ]
+        empty = np.zeros((0, self.n_classes), dtype=np.float32)
+        return np.concatenate([empty, *parts])
+
+    def _of_stack(
+        self, stack: NDArray[np.float32], device: str, tile_px: int | None, overlap: float
+    ) -> NDArray[np.float32]:
+        import torch
+
+        from thermo_qc.models.devices import evaluating, to_device
+        from thermo_qc.models.tiling import blend_tiles
+
+        target = to_device(device)
+        assert self.network is not None
+        network = self.network
+
+        def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+            batch = torch.from_numpy(np.ascontiguousarray(images))[None].to(target)
+            result: NDArray[np.float32] = torch.softmax(network(batch).float(), dim=1)[0].cpu().numpy()
+            return result
+
+        with evaluating(network, target), torch.inference_mode():
+            return predict(stack) if tile_px is None else blend_tiles(predict, stack, tile_px=tile_px, overlap=overlap)
+
+    def depth_mm(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Expected depth of the defect at every pixel.
+
+        Parameters
+        ----------
+        probabilities : ndarray, shape (K, Y, X)
+            From `probabilities`.
+
+        Returns
+        -------
+        ndarray of float32, shape (Y, X)
+            Mean of the defect classes' depths, weighted by their probabilities; NaN where sound is the likeliest class
+            and where no depth is known.
+        """
+        return expected_depth_mm(probabilities, self.class_depths_mm)
+
+    def save(self, path: Path) -> str:
+        """Write the model to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : Path
+            Target, usually ``model.safetensors``.
+
+        Returns
+        -------
+        str
+            Hash of the content.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written there.
+        """
+        return write_model_file(Path(path), self._description(), self._arrays())
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "parameters": _json_types(self.parameters),
+            "representation": _json_types(self.representation.to_metadata()),
+            "class_names": list(self.class_names),
+            "class_depths_mm": [depth if math.isfinite(depth) else None for depth in self.class_depths_mm],
+            "metadata": _json_types(self.metadata),
+        }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = {f"representation.{name}": values for name, values in self.representation.arrays().items()}
+        if self.forest is not None:
+            arrays |= {f"forest.{name}": values for name, values in self.forest.arrays().items()}
+        if self.network is not None:
+            state = self.network.state_dict()
+            arrays |= {f"network.{name}": value.detach().cpu().numpy() for name, value in state.items()}
+        return arrays
+
+
+def expected_depth_mm(probabilities: NDArray[np.float32], class_depths_mm: tuple[float, ...]) -> NDArray[np.float32]:
+    """Expected depth over the defect classes, see `TrainedModel.depth_mm`."""
+    depths = np.asarray(class_depths_mm, dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(depths) & (np.arange(depths.size) > 0))
+    result = np.full(probabilities.shape[1:], np.nan, dtype=np.float32)
+    if known.size == 0:
+        return result
+    weight = probabilities[known].sum(axis=0, dtype=np.float64)
+    depth = np.tensordot(depths[known], probabilities[known].astype(np.float64), axes=1)
+    defect = (probabilities.argmax(axis=0) > 0) & (weight > 0)
+    result[defect] = (depth[defect] / weight[defect]).astype(np.float32)
+    return result
+
+
+def build_network(
+    kind: str, name: str, *, representation: Representation, n_classes: int, parameters: Mapping[str, Any]
+) -> nn.Module:
+    """Build the network of a model with fresh weights (or those that `parameters` ask for).
+
+    Parameters
+    ----------
+    kind : {"curve", "segmentation"}
+        Kind of model.
+    name : str
+        Its name.
+    representation : Representation
+        Gives the number of steps and channels.
+    n_classes : int
+        Classes with sound.
+    parameters : mapping
+        The network's own parameters.
+
+    Returns
+    -------
+    torch.nn.Module
+    """
+    if kind == "segmentation":
+        from thermo_qc.models.segmenter import build_segmenter
+
+        return build_segmenter(name, in_channels=representation.n_stack_channels, n_classes=n_classes, **parameters)
+    from thermo_qc.models.curve import build_curve_network
+
+    return build_curve_network(
+        name,
+        n_steps=representation.n_steps,
+        n_channels=representation.n_curve_channels,
+        n_classes=n_classes,
+        **parameters,
+    )
+
+
+def load_trained(path: Path | str) -> TrainedModel:
+    """Load a model that `TrainedModel.save` wrote; nothing in the file is executed and nothing is downloaded.
+
+    Parameters
+    ----------
+    path : Path
+        The model file.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, no model, damaged, from a newer version, or its parts do not belong together.
+    """
+    path = Path(path)
+    description, arrays, _ = read_model_file(path)
+    try:
+        return _assemble(description, arrays)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (ThermoQCError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: the description of the model is broken ({error}); train the model again") from error
+
+
+def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TrainedModel:
+    groups = {name: _group(arrays, name) for name in ("representation", "forest", "network")}
+    if sum(map(len, groups.values())) != len(arrays):
+        raise ModelError("the file holds arrays that belong to no part of a model; train the model again")
+    representation = Representation.from_saved(description["representation"], groups["representation"])
+    names, kind = tuple(map(str, description["class_names"])), description["kind"]
+    network = forest = None
+    if kind == "forest":
+        width = representation.n_steps * representation.n_curve_channels
+        forest = Forest.from_arrays(groups["forest"], n_features=width)
+        if forest.n_classes != len(names):
+            raise ModelError(f"the forest knows {forest.n_classes} classes, the model names {len(names)}")
+    elif kind in KINDS:
+        parameters = dict(description["parameters"])
+        if kind == "segmentation":
+            parameters["encoder_weights"] = "none"
+        fresh = build_network(
+            kind, description["name"], representation=representation, n_classes=len(names), parameters=parameters
+        )
+        network = _filled(fresh, groups["network"])
+    return TrainedModel(
+        kind=kind,
+        name=description["name"],
+        representation=representation,
+        class_names=names,
+        class_depths_mm=tuple(math.nan if depth is None else float(depth) for depth in description["class_depths_mm"]),
+        network=network,
+        forest=forest,
+        parameters=dict(description["parameters"]),
+        metadata=dict(description["metadata"]),
+    )
+
+
+def _filled(network: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> nn.Module:
+    import torch
+
+    own = network.state_dict()
+    wrong = sorted(set(own) ^ set(arrays)) or [name for name in own if tuple(own[name].shape) != arrays[name].shape]
+    if wrong:
+        raise ModelError(
+            f"the weights belong to another network ({len(wrong)} tensors differ, the first is {wrong[0]}); train the model again"
+        )
+    network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
+    return network.eval()
+
+
+def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
+
+
+def _batches(curves: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(curves), size):
+        yield np.ascontiguousarray(curves[start : start + size])
+
+
+def _json_types(value: Any) -> Any:
+    """Same content in JSON types: tuples become lists, NumPy scalars numbers, NaN and infinities None, paths text."""
+    if isinstance(value, Mapping):
+        return {str(key): _json_types(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_json_types(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str | type(None)) else str(value)
