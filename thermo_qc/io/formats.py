@@ -14,7 +14,7 @@ import numpy as np
 
 from thermo_qc.config import Facts, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, UnknownFormatError
-from thermo_qc.io import native
+from thermo_qc.io import frame_folder, matlab, native, numpy_files, tiff
 from thermo_qc.io.reader import Reader
 from thermo_qc.io.sidecar import merge_facts, read_facts_sidecar
 from thermo_qc.sequence import ThermalSequence
@@ -23,7 +23,14 @@ __all__ = ["READERS", "all_readers", "detect_format", "read_sequence"]
 
 logger = logging.getLogger(__name__)
 
-READERS: tuple[Reader, ...] = (native.READER,)
+READERS: tuple[Reader, ...] = (
+    native.READER,
+    matlab.READER,
+    numpy_files.NPY_READER,
+    numpy_files.NPZ_READER,
+    tiff.READER,
+    frame_folder.READER,
+)
 """All formats; a file goes to the first reader that knows its header."""
 
 ENTRY_POINTS = "thermo_qc.readers"

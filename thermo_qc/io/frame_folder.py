@@ -1,0 +1,155 @@
+"""Folders with one file per frame: TIFF, PNG or CSV tables in degC, in the natural order of their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import AmbiguousInputError, CorruptFileError, InputError
+from thermo_qc.io.images import picture_shape, read_picture
+from thermo_qc.io.lazy import FileFrames
+from thermo_qc.io.reader import Found, Reader, assemble, check_options, load_when_small, reading
+from thermo_qc.io.tiff import opened_tiff
+from thermo_qc.sequence import ThermalSequence, Unit
+
+__all__ = ["READER", "natural_key", "open_folder", "read_csv_frame"]
+
+KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".csv": "CSV"}
+
+
+class FolderFrames(FileFrames):
+    """View of the files of a folder."""
+
+    def __init__(
+        self,
+        path: Path,
+        files: list[Path],
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        read: Callable[[Path], NDArray[Any]],
+    ) -> None:
+        super().__init__(path, (len(files), *shape), dtype)
+        self._files, self._read_file = files, read
+
+    def _read(self, time: slice, rows: slice, columns: slice) -> NDArray[Any]:
+        result = np.empty(
+            (time.stop - time.start, rows.stop - rows.start, columns.stop - columns.start), dtype=self.dtype
+        )
+        for place, file in enumerate(self._files[time]):
+            frame = self._read_file(file)
+            _check_alike(self._files[0], file, self.shape[1:], frame.shape)
+            if frame.dtype != self.dtype:
+                raise CorruptFileError(file, "pixels", f"{self.dtype} like {self._files[0].name}", frame.dtype)
+            result[place] = frame[rows, columns]
+        return result
+
+
+def open_folder(path: Path, **options: Any) -> ThermalSequence:
+    """Open a folder of frames. Options are fields of `Facts` without `variable` and `axes`.
+
+    Other files in the folder (notes, YAML) are left alone; frames of two kinds are refused.
+    """
+    facts = check_options(path, "a folder of frames", options)
+    kind, files = _frame_files(path)
+    readers: dict[str, Callable[[Path], NDArray[Any]]] = {
+        "TIFF": _read_tiff,
+        "PNG": read_picture,
+        "CSV": read_csv_frame,
+    }
+    read = readers[kind]
+    with reading(path, f"folder of {kind} frames"):
+        first = read(files[0])
+        if first.ndim != 2 or first.size == 0:
+            raise CorruptFileError(files[0], "frame", "two axes (row, column)", f"of shape {first.shape}")
+        if kind == "PNG":
+            for file in files:
+                _check_alike(files[0], file, first.shape, picture_shape(file))
+        height, width = first.shape
+        frames = load_when_small(FolderFrames(path, files, (height, width), first.dtype, read))
+    unit: Unit = "degC" if kind == "CSV" else "counts"
+    return assemble(path, frames, Found(unit=unit), facts, f"{READER.name} ({kind})")
+
+
+def _frame_files(path: Path) -> tuple[str, list[Path]]:
+    try:
+        there = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    kinds: dict[str, list[Path]] = {}
+    for file in there:
+        if file.suffix.lower() in KINDS:
+            kinds.setdefault(KINDS[file.suffix.lower()], []).append(file)
+    if not kinds:
+        raise InputError(f"{path} holds no frames; expected one TIFF, PNG or CSV file per frame")
+    if len(kinds) > 1:
+        listed = ", ".join(f"{len(files)} {kind}" for kind, files in sorted(kinds.items()))
+        raise AmbiguousInputError(f"{path} holds frames of several kinds ({listed}); keep one kind in the folder")
+    ((kind, files),) = kinds.items()
+    return kind, sorted(files, key=natural_key)
+
+
+def natural_key(file: Path) -> tuple[list[tuple[int, int | str]], str]:
+    """Sorting key by which ``frame2`` comes before ``frame10``."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part], file.name
+
+
+def _check_alike(first: Path, file: Path, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
+    if tuple(found) != tuple(expected):
+        raise CorruptFileError(file, "frame", f"{expected} (row, column) like {first.name}", f"of shape {tuple(found)}")
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with reading(path, "TIFF"), opened_tiff(path) as tiff:
+        if len(tiff.pages) != 1:
+            raise CorruptFileError(
+                path, "content", "one page", f"of {len(tiff.pages)} pages", "open the file itself as a stack"
+            )
+        frame = np.asarray(tiff.pages[0].asarray())
+    if frame.ndim != 2:
+        raise CorruptFileError(
+            path, "page", "one grey channel", f"of shape {frame.shape}", "export radiometric or grey frames"
+        )
+    return frame
+
+
+def read_csv_frame(path: Path) -> NDArray[np.float32]:
+    """Read one frame in degC: rows of numbers between commas, semicolons, tabs or blanks.
+
+    A comma is the decimal sign where semicolons or tabs separate. A separator at the end of every row is left out.
+
+    Raises
+    ------
+    CorruptFileError
+        When a cell is no number or rows differ in length.
+    """
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    lines = [line.strip("\r\n ") for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise CorruptFileError(path, "table", "rows of numbers", "empty")
+    separator = next((sign for sign in (";", "\t", ",") if sign in lines[0]), None)
+    if separator in (";", "\t"):
+        lines = [line.replace(",", ".") for line in lines]
+    if separator is not None and all(line.endswith(separator) for line in lines):
+        lines = [line[:-1] for line in lines]
+    try:
+        return np.asarray(np.loadtxt(lines, delimiter=separator, ndmin=2, dtype=np.float32, comments=None))
+    except ValueError as error:
+        found = f"something else ({str(error).split(';')[0].rstrip('.')})"
+        raise CorruptFileError(
+            path, "table", "rows of numbers of one length", found, "export temperatures alone"
+        ) from None
+
+
+READER = Reader(
+    name="folder of frames",
+    extensions=(),
+    matches=lambda header: False,
+    open=open_folder,
+    folders=True,
+)
