@@ -59,8 +59,8 @@ def _refuse_untrainable(splits: Splits, fold: int, trained: NDArray[np.uint8], e
         raise FoldError(f"fold {fold} of {splits.n_folds} by {splits.by} has no pixel left to train on{ring}; {advice}")
     if trained.size == 1 and everywhere.size > 1:
         raise FoldError(
-            f"fold {fold} of {splits.n_folds} by {splits.by} would train on class {_listed(trained)} only, the data has classes "
-            f"{_listed(everywhere)}{ring}; {advice}"
+            f"fold {fold} of {splits.n_folds} by {splits.by} would train on class {_listed(trained)} only, "
+            f"the data has classes {_listed(everywhere)}{ring}; {advice}"
         )
 
 

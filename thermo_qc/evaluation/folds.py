@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thermo_qc.errors import FoldError, choose
-from thermo_qc.evaluation.balance import balance_groups
+from thermo_qc.evaluation.draw import Drawn, Request, draw_groups, draw_pixels
 from thermo_qc.evaluation.fold_checks import fold_warnings
 from thermo_qc.evaluation.items import FoldItem, check_items
-from thermo_qc.evaluation.placement import place_items
-from thermo_qc.evaluation.regions import Region, block_regions, defect_regions, guard_masks, guard_width_mm
+from thermo_qc.evaluation.spatial import draw_spatial
 from thermo_qc.evaluation.splits import Splits
-from thermo_qc.sequence import IGNORE_LABEL
 
 __all__ = ["FOLD_KINDS", "make_splits"]
 
-DEFAULT_FOLDS = 5
-_ALIGNED_MM = 3.0
-_OTHER_WAYS = {
-    "acquisition": "folds by defect or block cut one recording",
-    "plate": "fold by acquisition, defect or block",
-    "condition": "fold by acquisition, defect or block",
-    "defect": "fold by block or acquisition",
-    "block": "make block_mm smaller or fold by acquisition",
-    "random_pixel": "the recordings have too few labelled pixels",
+FOLD_KINDS: dict[str, Callable[[Sequence[FoldItem], Request], Drawn]] = {
+    "acquisition": draw_groups,
+    "plate": draw_groups,
+    "condition": draw_groups,
+    "defect": draw_spatial,
+    "block": draw_spatial,
+    "random_pixel": draw_pixels,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    """What `make_splits` was asked for."""
-
-    by: str
-    k: int | None
-    guard_mm: float | None
-    block_mm: float
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Drawn:
-    """Folds before they are checked."""
-
-    fold_maps: dict[str, NDArray[np.int16]]
-    n_folds: int
-    groups: tuple[tuple[str, ...], ...] = ()
-    guards: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    guard_mm: float | None = None
-    warnings: tuple[str, ...] = ()
 
 
 def make_splits(
@@ -112,7 +84,7 @@ def make_splits(
         raise FoldError(f"guard_mm is {guard_mm}, expected a length of 0 mm or more")
     if not (np.isfinite(block_mm) and block_mm > 0):
         raise FoldError(f"block_mm is {block_mm}, expected a length above 0 mm")
-    drawn = draw(items, _Request(by=by, k=k, guard_mm=guard_mm, block_mm=block_mm, seed=seed))
+    drawn = draw(items, Request(by=by, k=k, guard_mm=guard_mm, block_mm=block_mm, seed=seed))
     splits = Splits(
         by=by,
         n_folds=drawn.n_folds,
@@ -125,107 +97,3 @@ def make_splits(
         warnings=drawn.warnings,
     )
     return replace(splits, warnings=(*splits.warnings, *fold_warnings(splits, items)))
-
-
-def _group_folds(items: Sequence[FoldItem], request: _Request) -> _Drawn:
-    """Whole recordings, grouped by acquisition, plate or condition."""
-    names = [str(getattr(item, request.by)) for item in items]
-    unnamed = [item.key for item, name in zip(items, names, strict=True) if not name]
-    if unnamed:
-        raise FoldError(
-            f"no {request.by} is given for {', '.join(unnamed)}; name it in the manifest or fold by something else"
-        )
-    groups = list(dict.fromkeys(names))
-    n_folds = _n_folds(request, len(groups), len(groups))
-    counts = np.zeros((len(groups), 256), dtype=np.int64)
-    for item, name in zip(items, names, strict=True):
-        counts[groups.index(name)] += _class_counts(item.class_map[item.valid])
-    fold_of = dict(zip(groups, balance_groups(counts, n_folds, seed=request.seed), strict=True))
-    maps = {
-        item.key: np.where(item.valid, fold_of[name], -1).astype(np.int16)
-        for item, name in zip(items, names, strict=True)
-    }
-    return _Drawn(fold_maps=maps, n_folds=n_folds, groups=_names_by_fold(fold_of, n_folds))
-
-
-def _spatial_folds(items: Sequence[FoldItem], request: _Request) -> _Drawn:
-    """Defects or blocks, held out in all recordings of their plate, with a guard ring."""
-    pieces: dict[str, list[FoldItem]] = {}
-    for item in items:
-        pieces.setdefault(item.piece, []).append(item)
-    planes, regions = [], list[Region]()
-    for piece in pieces.values():
-        plane = place_items(piece, tolerance_mm=_ALIGNED_MM)
-        planes.append(plane)
-        regions += defect_regions(plane) if request.by == "defect" else block_regions(plane, request.block_mm)
-    n_folds = _n_folds(
-        request, len(regions), len(regions) if request.by == "defect" else min(DEFAULT_FOLDS, len(regions))
-    )
-    class_maps = {item.key: item.class_map for item in items}
-    counts = np.stack(
-        [sum(_class_counts(class_maps[key][mask]) for key, mask in region.masks.items()) for region in regions]
-    )
-    folds = balance_groups(counts, n_folds, seed=request.seed)
-    maps = {item.key: np.full(item.shape, -1, dtype=np.int16) for item in items}
-    for region, fold in zip(regions, folds, strict=True):
-        for key, mask in region.masks.items():
-            maps[key][mask] = fold
-    guards: dict[str, NDArray[np.bool_]] = {}
-    widths = []
-    for plane, piece in zip(planes, pieces.values(), strict=True):
-        width = guard_width_mm(piece, request.guard_mm)
-        if width is None:
-            raise FoldError(
-                f"plate '{plane.piece}': the width of the guard ring is unknown; give the material (diffusivity) or folds.guard_mm"
-            )
-        guards |= guard_masks(plane, maps, n_folds, width)
-        widths.append(width)
-    names = _names_by_fold(dict(zip([region.name for region in regions], folds, strict=True)), n_folds)
-    return _Drawn(fold_maps=maps, n_folds=n_folds, groups=names, guards=guards, guard_mm=max(widths))
-
-
-def _random_folds(items: Sequence[FoldItem], request: _Request) -> _Drawn:
-    """Single pixels at random, each class of each recording spread over all folds."""
-    n_pixels = sum(int(item.valid.sum()) for item in items)
-    n_folds = _n_folds(request, n_pixels, DEFAULT_FOLDS)
-    rng = np.random.default_rng(request.seed)
-    maps = {}
-    for item in items:
-        fold_map = np.full(item.class_map.size, -1, dtype=np.int16)
-        classes = np.where(item.valid, item.class_map, IGNORE_LABEL).ravel()
-        for value in np.unique(classes[classes != IGNORE_LABEL]):
-            members = rng.permutation(np.flatnonzero(classes == value))
-            fold_map[members] = (np.arange(members.size) + rng.integers(n_folds)) % n_folds
-        maps[item.key] = fold_map.reshape(item.shape)
-    warning = "random pixels: training and test pixels are neighbours and see the same heat; for the leakage gap only"
-    return _Drawn(fold_maps=maps, n_folds=n_folds, warnings=(warning,))
-
-
-FOLD_KINDS: dict[str, Callable[[Sequence[FoldItem], _Request], _Drawn]] = {
-    "acquisition": _group_folds,
-    "plate": _group_folds,
-    "condition": _group_folds,
-    "defect": _spatial_folds,
-    "block": _spatial_folds,
-    "random_pixel": _random_folds,
-}
-
-
-def _n_folds(request: _Request, n_groups: int, default: int) -> int:
-    noun = {"random_pixel": "pixel"}.get(request.by, request.by)
-    if n_groups < 2:
-        raise FoldError(f"folds by {noun} need at least 2 groups, the data has {n_groups}; {_OTHER_WAYS[request.by]}")
-    if request.k is not None and request.k > n_groups:
-        raise FoldError(
-            f"{request.k} folds by {noun} were asked for, the data has {n_groups} group(s); set k to at most {n_groups}, or "
-            f"{_OTHER_WAYS[request.by]}"
-        )
-    return default if request.k is None else request.k
-
-
-def _class_counts(classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    return np.bincount(classes, minlength=256).astype(np.int64)
-
-
-def _names_by_fold(fold_of: dict[str, int], n_folds: int) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(name for name, fold in fold_of.items() if fold == wanted) for wanted in range(n_folds))

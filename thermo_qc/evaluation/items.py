@@ -56,7 +56,8 @@ class FoldItem:
     def __post_init__(self) -> None:
         if self.class_map.shape != self.truth.shape:
             raise FoldError(
-                f"'{self.key}': the class map has {self.class_map.shape} pixels, the truth {self.truth.shape}; make both from one frame"
+                f"'{self.key}': the class map has {self.class_map.shape} pixels, the truth {self.truth.shape}; "
+                "make both from one frame"
             )
         if (self.x_mm is None) != (self.y_mm is None):
             raise FoldError(f"'{self.key}': only one of x_mm and y_mm is given; give both plate coordinates or none")
@@ -129,7 +130,7 @@ def diffusion_length_mm(diffusivity_mm2_s: float, t_end_s: float) -> float:
 
     References
     ----------
-    Carslaw and Jaeger, Conduction of Heat in Solids, 2nd ed., Oxford 1959, section 10.3 (the instantaneous point source).
+    Carslaw and Jaeger, Conduction of Heat in Solids, 2nd ed., Oxford 1959, section 10.3 (instantaneous point source).
 
     Examples
     --------
@@ -138,6 +139,7 @@ def diffusion_length_mm(diffusivity_mm2_s: float, t_end_s: float) -> float:
     """
     if not (np.isfinite(diffusivity_mm2_s) and diffusivity_mm2_s > 0 and np.isfinite(t_end_s)):
         raise FoldError(
-            f"diffusivity {diffusivity_mm2_s} mm2/s over {t_end_s} s has no diffusion length; check the material and the times"
+            f"diffusivity {diffusivity_mm2_s} mm2/s over {t_end_s} s has no diffusion length; "
+            "check the material and the times"
         )
     return float(np.sqrt(4.0 * diffusivity_mm2_s * max(t_end_s, 0.0)))

@@ -37,7 +37,8 @@ def check_same_shape(predicted: NDArray[Any], true: NDArray[Any], what: str = "p
     """
     if predicted.shape != true.shape:
         raise TruthError(
-            f"{what} has {_size(predicted)} pixels, the truth has {_size(true)} (rows x columns); predict and label the same frame"
+            f"{what} has {_size(predicted)} pixels, the truth has {_size(true)} (rows x columns); "
+            "predict and label the same frame"
         )
 
 
@@ -73,7 +74,8 @@ def confusion_matrix(true: NDArray[np.uint8], predicted: NDArray[np.uint8], n_cl
         if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
             wrong = labels[(labels < 0) | (labels >= n_classes)][0]
             raise TruthError(
-                f"{name} holds class {wrong}, expected 0 to {n_classes - 1} or {IGNORE_LABEL}; use the model's class scheme for both"
+                f"{name} holds class {wrong}, expected 0 to {n_classes - 1} or {IGNORE_LABEL}; "
+                "use one class scheme for both"
             )
     return (
         np.bincount(rows * n_classes + columns, minlength=n_classes**2).reshape(n_classes, n_classes).astype(np.int64)
@@ -107,7 +109,7 @@ def pixel_metrics(confusion: NDArray[np.int64], class_names: Sequence[str]) -> d
 
     References
     ----------
-    Gorodkin, Comput. Biol. Chem. 28 (2004) 367-374, doi:10.1016/j.compbiolchem.2004.09.006 (Matthews' coefficient for K classes).
+    Gorodkin, Comput. Biol. Chem. 28 (2004) 367-374, doi:10.1016/j.compbiolchem.2004.09.006 (Matthews for K classes).
 
     Examples
     --------
@@ -119,7 +121,8 @@ def pixel_metrics(confusion: NDArray[np.int64], class_names: Sequence[str]) -> d
     n_classes = len(class_names)
     if confusion.shape != (n_classes, n_classes):
         raise TruthError(
-            f"confusion matrix has shape {confusion.shape}, expected {(n_classes, n_classes)} for {', '.join(class_names)}"
+            f"confusion matrix has shape {confusion.shape}, expected {(n_classes, n_classes)} "
+            f"for {', '.join(class_names)}"
         )
     classes = [_class_figures(confusion, number) for number in range(n_classes)]
     sound, total = int(confusion[0].sum()), int(confusion.sum())

@@ -13,11 +13,14 @@ from scipy import ndimage
 from thermo_qc.errors import FoldError
 from thermo_qc.evaluation.items import FoldItem
 
-__all__ = ["Placed", "Plane", "place_items"]
+__all__ = ["MisplacedError", "Placed", "Plane", "place_items"]
 
 _MAX_CELLS = 10**8
-_SAME_SIZE = 0.85
-Points = dict[int, tuple[float, float, float]]
+Points = dict[int, tuple[float, float]]
+
+
+class MisplacedError(FoldError):
+    """Recordings of one plate do not lie on one another in plate coordinates."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,17 +43,21 @@ class Plane:
         Name of the plate.
     placed : tuple of Placed
         Its recordings.
+    unverified : tuple of str
+        Keys of recordings without coordinates that share no whole defect with the first one, so that nothing shows
+        whether they lie as they are taken to.
     """
 
     piece: str
     placed: tuple[Placed, ...]
+    unverified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.shape[0] * self.shape[1] > _MAX_CELLS:
             height, width = (n * self.pitch_mm for n in self.shape)
             raise FoldError(
-                f"plate '{self.piece}': the pixels spread over {width:g} x {height:g} mm at a pitch of {self.pitch_mm:g} mm; "
-                "check x_mm, y_mm and the pixel pitch (registration)"
+                f"plate '{self.piece}': the pixels spread over {width:g} x {height:g} mm "
+                f"at a pitch of {self.pitch_mm:g} mm; check x_mm, y_mm and the pixel pitch (registration)"
             )
 
     @cached_property
@@ -122,23 +129,33 @@ def place_items(items: Sequence[FoldItem], *, tolerance_mm: float) -> Plane:
     Raises
     ------
     FoldError
-        When a pixel pitch is missing, coordinates are not finite, or defects cannot be brought together.
+        When a pixel pitch is missing or coordinates are not finite.
+    MisplacedError
+        When the defects cannot be brought together.
     """
     ordered = sorted(items, key=lambda item: item.x_mm is None)
     first = _place(ordered[0])
-    reference, placed = _centres(first), {first.item.key: first}
+    reference, placed, unverified = _centres(first), {first.item.key: first}, []
     for item in ordered[1:]:
-        candidate = _place(item)
-        if _apart_mm(reference, _centres(candidate)) > max(tolerance_mm, 2 * candidate.pitch_mm) and item.x_mm is None:
-            candidate = _turn_onto(reference, candidate)
-        apart = _apart_mm(reference, _centres(candidate))
-        if apart > max(tolerance_mm, 2 * candidate.pitch_mm):
-            raise FoldError(
-                f"plate '{item.piece}': the defects of '{item.key}' lie up to {apart:.3g} mm from those of '{first.item.key}'; "
-                "register both to the plate (x_mm, y_mm) or fold by acquisition"
-            )
-        placed[item.key] = candidate
-    return Plane(piece=items[0].piece, placed=tuple(placed[item.key] for item in items))
+        placed[item.key] = _place_onto(reference, item, first.item.key, tolerance_mm)
+        if item.x_mm is None and not reference.keys() & _centres(placed[item.key]).keys():
+            unverified.append(item.key)
+    return Plane(piece=items[0].piece, placed=tuple(placed[item.key] for item in items), unverified=tuple(unverified))
+
+
+def _place_onto(reference: Points, item: FoldItem, first_key: str, tolerance_mm: float) -> Placed:
+    """Place a recording so that its defects lie on the reference."""
+    placed = _place(item)
+    tolerance_mm = max(tolerance_mm, 2 * placed.pitch_mm)
+    if item.x_mm is None and _apart_mm(reference, _centres(placed)) > tolerance_mm:
+        placed = _turn_onto(reference, placed)
+    apart = _apart_mm(reference, _centres(placed))
+    if apart > tolerance_mm:
+        raise MisplacedError(
+            f"plate '{item.piece}': the defects of '{item.key}' lie up to {apart:.3g} mm from those of '{first_key}'; "
+            "register both to the plate (x_mm, y_mm) or fold by acquisition"
+        )
+    return placed
 
 
 def _place(item: FoldItem) -> Placed:
@@ -154,48 +171,38 @@ def _place(item: FoldItem) -> Placed:
         return Placed(item=item, x_mm=x, y_mm=y, pitch_mm=pitch)
     if pitch is None:
         raise FoldError(
-            f"'{item.key}' has no pixel pitch, folds by defect or block need one; give pixel_pitch_mm or fold by acquisition"
+            f"'{item.key}' has no pixel pitch, folds by defect or block need one; "
+            "give pixel_pitch_mm or fold by acquisition"
         )
     rows, columns = np.mgrid[0 : item.shape[0], 0 : item.shape[1]]
     return Placed(item=item, x_mm=(columns + 0.5) * pitch, y_mm=(rows + 0.5) * pitch, pitch_mm=pitch)
 
 
 def _centres(placed: Placed) -> Points:
-    """Centre (mm) and area (mm2) of every defect on the map, by number."""
+    """Centre (mm) of every defect that shows whole: away from the frame's edge and from ignored pixels, by number."""
     index = np.where(placed.item.valid, placed.item.truth.defect_index, 0)
-    numbers = np.unique(index[index > 0])
+    inside = ndimage.binary_erosion(placed.item.valid, structure=np.ones((3, 3), dtype=bool), border_value=0)
+    numbers = np.setdiff1d(np.unique(index[index > 0]), index[~inside])
     if numbers.size == 0:
         return {}
     x, y = (np.atleast_1d(ndimage.mean(grid, index, numbers)) for grid in (placed.x_mm, placed.y_mm))
-    area = np.bincount(index[index > 0])[numbers] * placed.pitch_mm**2
-    return {int(n): (float(a), float(b), float(c)) for n, a, b, c in zip(numbers, x, y, area, strict=True)}
-
-
-def _whole(reference: Points, other: Points) -> list[int]:
-    """Defects that both show with about the same area: neither is cut off."""
-    return [
-        n
-        for n in sorted(reference.keys() & other.keys())
-        if min(reference[n][2], other[n][2]) >= _SAME_SIZE * max(reference[n][2], other[n][2])
-    ]
+    return {int(n): (float(a), float(b)) for n, a, b in zip(numbers, x, y, strict=True)}
 
 
 def _apart_mm(reference: Points, other: Points) -> float:
     """Largest distance between the centres of one defect; 0 when they share none."""
-    common = _whole(reference, other)
-    return max(
-        (float(np.hypot(reference[n][0] - other[n][0], reference[n][1] - other[n][1])) for n in common), default=0.0
-    )
+    common = reference.keys() & other.keys()
+    return max((float(np.hypot(*np.subtract(reference[n], other[n]))) for n in common), default=0.0)
 
 
 def _turn_onto(reference: Points, placed: Placed) -> Placed:
     """Turn, mirror and shift by least squares over the common defects (orthogonal Procrustes); as it is below three."""
     own = _centres(placed)
-    common = _whole(reference, own)
+    common = sorted(reference.keys() & own.keys())
     if len(common) < 3:
         return placed
-    target = np.array([reference[n][:2] for n in common])
-    source = np.array([own[n][:2] for n in common])
+    target = np.array([reference[n] for n in common])
+    source = np.array([own[n] for n in common])
     u, _, vt = np.linalg.svd((source - source.mean(axis=0)).T @ (target - target.mean(axis=0)))
     grid = np.stack([placed.x_mm, placed.y_mm], axis=-1) - source.mean(axis=0)
     moved = grid @ (u @ vt) + target.mean(axis=0)

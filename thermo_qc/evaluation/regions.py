@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +62,9 @@ def defect_regions(plane: Plane) -> list[Region]:
 
 
 def block_regions(plane: Plane, block_mm: float) -> list[Region]:
-    """Cut the piece into squares of `block_mm`, from the top-left usable pixel; a rest below half a block joins its neighbour.
+    """Cut the piece into squares of `block_mm` from the top-left usable pixel.
+
+    A rest of less than half a block at the right and lower edge joins its neighbour.
 
     Returns
     -------
@@ -134,11 +135,3 @@ def guard_masks(
 def _mark(guard: NDArray[np.bool_], placed: Placed, near: NDArray[np.bool_], elsewhere: NDArray[np.bool_]) -> None:
     guard[placed.item.valid] = near
     guard &= elsewhere
-
-
-def guard_width_mm(items: Sequence[FoldItem], guard_mm: float | None) -> float | None:
-    """Width of the ring for the recordings of one piece: as asked for, else the widest of their own; None when unknown."""
-    if guard_mm is not None:
-        return guard_mm
-    known = [item.guard_mm for item in items if item.guard_mm is not None]
-    return max(known) if len(known) == len(items) else None

@@ -74,7 +74,7 @@ class Splits:
 
     @property
     def leaky(self) -> bool:
-        """Whether training and test pixels are neighbours, so that the figures flatter; only to show the leakage gap."""
+        """Whether test pixels have neighbours in training, so that the figures flatter: for the leakage gap only."""
         return self.by == "random_pixel"
 
     def test_mask(self, fold: int, key: str) -> NDArray[np.bool_]:
@@ -89,11 +89,11 @@ class Splits:
         return allowed & ~self.guards[key][fold] if key in self.guards else allowed
 
     def test_keys(self, fold: int) -> tuple[str, ...]:
-        """Recordings with at least one pixel that this fold tests."""
+        """Keys of the recordings with at least one pixel that this fold tests."""
         return tuple(key for key in self.fold_maps if self.test_mask(fold, key).any())
 
     def train_keys(self, fold: int) -> tuple[str, ...]:
-        """Recordings with at least one pixel that this fold may train on."""
+        """Keys of the recordings with at least one pixel to train on in this fold."""
         return tuple(key for key in self.fold_maps if self.train_mask(fold, key).any())
 
     def _fold_map(self, fold: int, key: str) -> NDArray[np.int16]:

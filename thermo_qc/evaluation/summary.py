@@ -33,7 +33,8 @@ def summarise(fold_results: Sequence[Result], class_names: Sequence[str]) -> dic
         ``class_names``; ``folds`` (fold, test_keys, metrics); ``pooled`` (metrics of the summed confusion matrix);
         ``mean``, ``std`` (sample standard deviation, NaN for a single fold) and ``count`` (folds with a value) of every
         scalar over the folds; ``holes``; ``detection`` and ``detectable`` (share found with its interval, of all holes
-        and of those with a contrast of at least 5 times the noise); ``grid``; ``depth``; ``false_calls``; ``leakage``: None.
+        and of those with a contrast of at least 5 times the noise); ``grid``; ``depth``; ``false_calls``; ``leakage``
+        (None).
 
     Raises
     ------

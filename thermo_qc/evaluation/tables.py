@@ -20,7 +20,7 @@ def render_table(
     Parameters
     ----------
     rows : sequence of mapping
-        One mapping per line; a key that is absent, None or NaN shows as "-".
+        One mapping per line; a key that is absent, None, NaN or empty shows as "-".
     columns : sequence of str or mapping of str to str
         Keys in order, or key to heading.
     digits : int
@@ -64,7 +64,7 @@ def _text(value: Any, digits: int) -> str:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+    return value is None or value == "" or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:

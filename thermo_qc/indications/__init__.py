@@ -1,4 +1,4 @@
-"""Regions of a class map as indications: position, size, depth, probability; used by evaluation and inspection alike."""
+"""Regions of a class map as indications: position, size, depth, probability, contrast to noise."""
 
 from thermo_qc.indications.find import connected_regions, find_indications
 from thermo_qc.indications.indication import Indication

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 def connected_regions(class_map: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
-    """Number the connected regions of defect pixels of any class (neighbours by edge or corner).
+    """Label the connected regions of defect pixels of any class (neighbours by edge or corner).
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def find_indications(
     Contrast to noise: |mu_d - mu_s| / sqrt((sd_d^2 + sd_s^2) / 2) between the region and the sound pixels that are more
     than 2 and at most 7 pixels from it and nearer to it than to any other region.
     """
-    _check(class_map, probability, class_names, depth_mm, signal, pixel_pitch_mm)
+    _check(class_map, probability, class_names, pixel_pitch_mm)
+    _check_images(class_map, {"depth map": depth_mm, "signal image": signal})
     labels, n = connected_regions(class_map)
     if n == 0:
         return ()
@@ -96,6 +97,8 @@ def find_indications(
     defect = labels > 0
     of = labels[defect]
     sums = np.stack([_sums(of, image[defect], n) for image in probability[1:]])
+    if not np.isfinite(sums).all():
+        raise TruthError("probability is not finite at some defect pixels; mark pixels without a value with class 255")
     classes = sums.argmax(axis=0) + 1
     rows, columns = np.nonzero(defect)
     centre_x, centre_y = _sums(of, columns, n) / area, _sums(of, rows, n) / area
@@ -110,12 +113,14 @@ def find_indications(
             class_name=class_names[classes[region]],
             centroid_x_px=float(centre_x[region]),
             centroid_y_px=float(centre_y[region]),
-            bbox_px=(box := _box(boxes[region])),
+            bbox_px=_box(boxes[region]),
             area_px=int(area[region]),
             depth_mm=_or_none(depths[region]),
             mean_probability=float(sums[classes[region] - 1, region] / area[region]),
             cnr=_or_none(ratios[region]),
-            **_in_mm(float(centre_x[region]), float(centre_y[region]), box, int(area[region]), pixel_pitch_mm),
+            **_in_mm(
+                float(centre_x[region]), float(centre_y[region]), _box(boxes[region]), int(area[region]), pixel_pitch_mm
+            ),
         )
         for number, region in enumerate(wanted, start=1)
     )
@@ -125,18 +130,14 @@ def _check(
     class_map: NDArray[Any],
     probability: NDArray[Any],
     class_names: Sequence[str],
-    depth_mm: NDArray[Any] | None,
-    signal: NDArray[Any] | None,
     pixel_pitch_mm: float | None,
 ) -> None:
     shape = class_map.shape
     if len(shape) != 2 or len(class_names) < 2 or probability.shape != (len(class_names), *shape):
         raise TruthError(
-            f"class map {shape} and probability {probability.shape} do not fit {len(class_names)} classes; expected (Y, X) and (K, Y, X)"
+            f"class map {shape} and probability {probability.shape} do not fit {len(class_names)} classes; "
+            "expected (Y, X) and (K, Y, X)"
         )
-    for name, image in (("depth map", depth_mm), ("signal image", signal)):
-        if image is not None and image.shape != shape:
-            raise TruthError(f"{name} has shape {image.shape}, the class map {shape}; make both from one recording")
     wrong = class_map[(class_map != IGNORE_LABEL) & (class_map >= len(class_names))]
     if wrong.size:
         raise TruthError(f"class map holds class {wrong[0]}, expected 0 to {len(class_names) - 1} or {IGNORE_LABEL}")
@@ -144,9 +145,17 @@ def _check(
         raise TruthError(f"pixel pitch is {pixel_pitch_mm} mm, expected a positive length or None when unknown")
 
 
+def _check_images(class_map: NDArray[Any], images: dict[str, NDArray[Any] | None]) -> None:
+    for name, image in images.items():
+        if image is not None and image.shape != class_map.shape:
+            raise TruthError(
+                f"{name} has shape {image.shape}, the class map {class_map.shape}; make both from one recording"
+            )
+
+
 def _sums(labels: NDArray[np.int32], values: NDArray[Any], n: int) -> Floats:
     """Sum of the values of each label 1..n, (n,)."""
-    return np.bincount(labels, weights=values, minlength=n + 1)[1:].astype(np.float64)
+    return np.bincount(labels, weights=values.astype(np.float64), minlength=n + 1)[1:].astype(np.float64)
 
 
 def _moments(labels: NDArray[np.int32], values: NDArray[Any], n: int) -> tuple[Floats, Floats, Floats]:
@@ -173,7 +182,9 @@ def _contrast_to_noise(labels: NDArray[np.int32], sound: NDArray[np.bool_], sign
     count_s, mean_s, var_s = _moments(owner, signal[ring], n)
     noise = np.sqrt(0.5 * (var_d + var_s))
     usable = (count_s >= 2) & (noise > 0)
-    return np.divide(np.abs(mean_d - mean_s), noise, out=np.full(n, np.nan), where=usable)
+    ratios: Floats = np.full(n, np.nan)
+    ratios[usable] = np.abs(mean_d - mean_s)[usable] / noise[usable]
+    return ratios
 
 
 def _box(slices: tuple[slice, slice]) -> tuple[int, int, int, int]:
