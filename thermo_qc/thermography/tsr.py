@@ -1,0 +1,310 @@
+"""Thermographic signal reconstruction: a polynomial in ln t through the logarithm of every pixel's cooling."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from thermo_qc.errors import SequenceError
+
+__all__ = ["TSRFit", "depth_from_peak_mm", "fit_tsr", "second_derivative_peak", "synthetic", "tsr_derivatives"]
+
+logger = logging.getLogger(__name__)
+CHUNK_VALUES = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TSRFit:
+    """Polynomials of order n through ln(rise) over ln(t); the pixel axes are those of the rise that came in.
+
+    Parameters
+    ----------
+    scaled_coefficients : ndarray of float64, shape (n + 1, ...)
+        Chebyshev coefficients over ``(ln t - centre) / half_width``: what all evaluations use, as it keeps its digits.
+    centre, half_width : float
+        Middle and half length of the range of ln t (t in s) that the fit has seen.
+    r2 : ndarray of float64, shape (...)
+        Coefficient of determination of ln(rise); 1 for a constant curve.
+    n_used : ndarray of int64, shape (...)
+        Samples above zero (or above the floor), which took part with their own value. A pixel without a floor and
+        with fewer than n + 1 of them has no fit: its coefficients and r2 are NaN, and the log says how many there are.
+    """
+
+    scaled_coefficients: NDArray[np.float64]
+    centre: float
+    half_width: float
+    r2: NDArray[np.float64]
+    n_used: NDArray[np.int64]
+
+    @property
+    def order(self) -> int:
+        """Order of the polynomial."""
+        return int(self.scaled_coefficients.shape[0]) - 1
+
+    @cached_property
+    def coefficients(self) -> NDArray[np.float64]:
+        """Coefficients a_i of ``ln T = sum a_i (ln t)^i`` (T in the unit of the rise, t in s), shape (n + 1, ...)."""
+        n = self.order + 1
+        line = np.polynomial.Polynomial([-self.centre / self.half_width, 1.0 / self.half_width])
+        columns = [np.polynomial.Polynomial(chebyshev.cheb2poly(unit))(line).coef for unit in np.eye(n)]
+        matrix = np.array([[*column, *[0.0] * (n - column.size)] for column in columns], dtype=np.float64).T
+        return _product(matrix, self.scaled_coefficients)
+
+
+def fit_tsr(
+    rise: NDArray[np.floating],
+    times_s: NDArray[np.float64],
+    order: int = 5,
+    *,
+    floor: float | None = None,
+) -> TSRFit:
+    """Fit ``ln T = sum a_i (ln t)^i`` to every pixel by linear least squares.
+
+    The logarithm knows no rise of zero or below, which noise makes of a weak one. Without a floor such samples (and
+    those that are not finite) have no part in the fit of their pixel; with a floor they are raised to it.
+
+    Parameters
+    ----------
+    rise : ndarray, shape (T, ...)
+        Temperature rise above the cold frame.
+    times_s : ndarray of float64, shape (T,)
+        Times after the middle of a flash, after the heating stop of a long pulse, or from the start of step heating;
+        positive, s.
+    order : int
+        Order of the polynomial, 4 to 8 are usual.
+    floor : float, optional
+        Smallest rise, positive; about the camera noise is sensible.
+
+    Returns
+    -------
+    TSRFit
+
+    Raises
+    ------
+    SequenceError
+        When shapes do not fit, times are not positive, or there are too few of them.
+
+    References
+    ----------
+    Shepard et al., Opt. Eng. 42 (2003) 1337, 10.1117/1.1566969.
+
+    Examples
+    --------
+    >>> times = np.geomspace(0.1, 10.0, 50)
+    >>> fit = fit_tsr(3.0 / np.sqrt(times), times, order=2)
+    >>> fit.coefficients.round(6).tolist()
+    [1.098612, -0.5, 0.0]
+    """
+    rise, times = np.asarray(rise), np.asarray(times_s, dtype=np.float64)
+    _check(rise, times, order, floor)
+    log_times = np.log(times)
+    centre, half_width = float(log_times[0] + log_times[-1]) / 2, float(log_times[-1] - log_times[0]) / 2
+    basis = np.asarray(chebyshev.chebvander((log_times - centre) / half_width, order), dtype=np.float64)
+    curves = rise.reshape(rise.shape[0], -1)
+    n_pixels = curves.shape[1]
+    scaled = np.full((order + 1, n_pixels), np.nan)
+    r2, n_used = np.full(n_pixels, np.nan), np.zeros(n_pixels, dtype=np.int64)
+    step = max(1, CHUNK_VALUES // rise.shape[0])
+    for start in range(0, n_pixels, step):
+        part = slice(start, start + step)
+        scaled[:, part], r2[part], n_used[part] = _fit(curves[:, part], basis, floor)
+    n_failed = int(np.isnan(scaled[0]).sum())
+    if n_failed:
+        logger.warning("%d of %d pixels: too few positive samples for TSR of order %d", n_failed, n_pixels, order)
+    shape = rise.shape[1:]
+    return TSRFit(
+        scaled_coefficients=scaled.reshape(order + 1, *shape),
+        centre=centre,
+        half_width=half_width,
+        r2=r2.reshape(shape),
+        n_used=n_used.reshape(shape),
+    )
+
+
+def _check(rise: NDArray[np.floating], times: NDArray[np.float64], order: int, floor: float | None) -> None:
+    if times.ndim != 1 or rise.ndim < 1 or rise.shape[0] != times.size:
+        raise SequenceError(f"rise has shape {rise.shape} and times {times.shape}, expected (T, ...) and (T,)")
+    if order < 1 or times.size <= order:
+        raise SequenceError(f"{times.size} frames came for a TSR fit of order {order}, expected at least {order + 1}")
+    if not (np.isfinite(times).all() and times[0] > 0 and (np.diff(times) > 0).all()):
+        raise SequenceError(
+            f"TSR times start at {times[0]:g} s, expected increasing positive ones; count from the flash or the "
+            "heating stop and leave earlier frames out"
+        )
+    if floor is not None and not floor > 0:
+        raise SequenceError(f"TSR floor is {floor}, expected a positive rise such as the camera noise, or none")
+
+
+def _fit(
+    curves: NDArray[Any], basis: NDArray[np.float64], floor: float | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    values = curves.astype(np.float64)
+    finite = np.isfinite(values)
+    positive = finite & (values > (floor or 0.0))
+    if floor is not None:
+        values = np.where(finite, np.maximum(values, floor), floor)
+    used = finite if floor is not None else positive
+    logs: NDArray[np.float64] = np.log(np.where(used, values, 1.0))
+    weights = used.astype(np.float64)
+    fitted = used.sum(axis=0) >= basis.shape[1]
+    scaled = np.zeros((basis.shape[1], values.shape[1]))
+    whole = used.all(axis=0)
+    scaled[:, whole] = np.linalg.pinv(basis) @ logs[:, whole]
+    rest = fitted & ~whole
+    scaled[:, rest] = _weighted(logs[:, rest], weights[:, rest], basis)
+    r2 = np.where(fitted, _r2(logs, weights, basis @ scaled), np.nan)
+    scaled[:, ~fitted] = np.nan
+    return scaled, r2, positive.sum(axis=0)
+
+
+def _weighted(
+    logs: NDArray[np.float64], weights: NDArray[np.float64], basis: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Solve the normal equations of all pixels: products of the basis times the weights, then a batch of solves."""
+    if logs.shape[1] == 0:
+        return np.empty((basis.shape[1], 0))
+    n = basis.shape[1]
+    products = (basis[:, :, None] * basis[:, None, :]).reshape(-1, n * n)
+    matrices: NDArray[np.float64] = (weights.T @ products).reshape(-1, n, n)
+    right: NDArray[np.float64] = (weights * logs).T @ basis
+    # Samples may crowd in a part of the axis: the tiny ridge keeps such a matrix solvable without moving good fits.
+    matrices = matrices + 1e-12 * np.trace(matrices, axis1=1, axis2=2)[:, None, None] * np.eye(n)
+    solution: NDArray[np.float64] = np.linalg.solve(matrices, right[:, :, None])[:, :, 0].T
+    return solution
+
+
+def _r2(logs: NDArray[np.float64], weights: NDArray[np.float64], model: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+    mean = (weights * logs).sum(axis=0) / total
+    spread = (weights * (logs - mean) ** 2).sum(axis=0)
+    residual = (weights * (logs - model) ** 2).sum(axis=0)
+    constant = spread <= 1e-20 * total
+    return np.where(constant, 1.0, 1.0 - residual / np.where(constant, 1.0, spread))
+
+
+def _position(fit: TSRFit, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    times = np.atleast_1d(np.asarray(times_s, dtype=np.float64))
+    if not (times > 0).all():
+        raise SequenceError("TSR is evaluated at positive times only; count from the flash or the heating stop")
+    return np.asarray((np.log(times) - fit.centre) / fit.half_width)
+
+
+def _derivative(fit: TSRFit, times_s: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    position = _position(fit, times_s)
+    basis = chebyshev.chebvander(position, fit.order)
+    derive = np.zeros((fit.order + 1, fit.order + 1))
+    for number, unit in enumerate(np.eye(fit.order + 1)):
+        column = chebyshev.chebder(unit, degree)
+        derive[: column.size, number] = column
+    return _product(basis @ derive / fit.half_width**degree, fit.scaled_coefficients)
+
+
+def _product(matrix: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix (N, n + 1) times coefficients (n + 1, ...); pixels without a fit stay NaN."""
+    with np.errstate(invalid="ignore"):
+        flat = matrix @ coefficients.reshape(coefficients.shape[0], -1)
+    return np.asarray(flat.reshape(matrix.shape[0], *coefficients.shape[1:]), dtype=np.float64)
+
+
+def synthetic(fit: TSRFit, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise-free temperature rise of the fit at any positive times, float64 (N, ...).
+
+    Outside the fitted times a polynomial means nothing; stay within them.
+    """
+    return np.asarray(np.exp(_derivative(fit, times_s, 0)))
+
+
+def tsr_derivatives(fit: TSRFit, times_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First and second derivative of ln T with respect to ln t.
+
+    Parameters
+    ----------
+    fit : TSRFit
+        From `fit_tsr`.
+    times_s : ndarray of float64, shape (N,)
+        Positive times, s.
+
+    Returns
+    -------
+    first, second : ndarray of float64, shape (N, ...)
+        -1/2 and 0 for a half-space after a flash; the first is +1/2 during step heating.
+
+    Raises
+    ------
+    SequenceError
+        When a time is not positive.
+    """
+    return _derivative(fit, times_s, 1), _derivative(fit, times_s, 2)
+
+
+def second_derivative_peak(
+    fit: TSRFit, *, n_times: int = 400, margin: float = 0.05
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Time and height of the largest interior maximum of the second logarithmic derivative.
+
+    Parameters
+    ----------
+    fit : TSRFit
+        From `fit_tsr`.
+    n_times : int
+        Logarithmic grid on which the maximum is sought; a parabola refines it.
+    margin : float
+        Share of the fitted range of ln t left out at either end, where polynomials swing.
+
+    Returns
+    -------
+    time_s, value : ndarray of float64, shape (...)
+        NaN where the second derivative has no interior maximum.
+    """
+    reach = fit.half_width * (1.0 - 2.0 * margin)
+    log_times = np.linspace(fit.centre - reach, fit.centre + reach, n_times)
+    shape = fit.scaled_coefficients.shape[1:]
+    scaled = fit.scaled_coefficients.reshape(fit.order + 1, -1)
+    time, value = np.full(scaled.shape[1], np.nan), np.full(scaled.shape[1], np.nan)
+    step = max(1, CHUNK_VALUES // n_times)
+    for start in range(0, scaled.shape[1], step):
+        part = slice(start, start + step)
+        piece = TSRFit(
+            scaled_coefficients=scaled[:, part],
+            centre=fit.centre,
+            half_width=fit.half_width,
+            r2=fit.r2.reshape(-1)[part],
+            n_used=fit.n_used.reshape(-1)[part],
+        )
+        log_time, value[part] = _interior_peak(_derivative(piece, np.exp(log_times), 2), log_times)
+        time[part] = np.exp(log_time)
+    return time.reshape(shape), value.reshape(shape)
+
+
+def _interior_peak(
+    curves: NDArray[np.float64], positions: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    inner = curves[1:-1]
+    is_peak = (inner > curves[:-2]) & (inner >= curves[2:])
+    height = np.where(is_peak, inner, -np.inf)
+    index = np.argmax(height, axis=0) + 1
+    found = is_peak.any(axis=0)
+    left, middle, right = (np.take_along_axis(curves, (index + shift)[None], axis=0)[0] for shift in (-1, 0, 1))
+    bend = np.where(found, left - 2 * middle + right, -1.0)
+    shift = np.where(found, 0.5 * (left - right) / bend, 0.0)
+    spacing = positions[1] - positions[0]
+    peak = middle - 0.25 * (left - right) * shift
+    return np.where(found, positions[index] + shift * spacing, np.nan), np.where(found, peak, np.nan)
+
+
+def depth_from_peak_mm(peak_time_s: NDArray[np.float64], diffusivity_mm2_s: float) -> NDArray[np.float64]:
+    """Depth ``sqrt(pi alpha t2)`` of a wide defect from the peak time t2 of the second derivative after a flash, mm.
+
+    Not for holes that are small against their depth nor for long pulses.
+
+    References
+    ----------
+    Shepard et al., Opt. Eng. 42 (2003) 1337, 10.1117/1.1566969.
+    """
+    return np.asarray(np.sqrt(np.pi * diffusivity_mm2_s * peak_time_s))
