@@ -32,8 +32,8 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     Yields
     ------
     Path
-        A file name in the same folder that does not exist yet. It is flushed to the disk and renamed at the end; when the
-        block raises, it is removed and an older `target` stays as it was.
+        A file name in the same folder that does not exist yet. It is flushed to the disk and renamed at the end; when
+        the block raises, it is removed and an older `target` stays as it was.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text with ``\\n`` line ends, whole or not at all.
+    """Write UTF-8 text with line ends of one character, whole or not at all.
 
     Raises
     ------

@@ -45,9 +45,9 @@ def read_sequence(path: Path | str, **facts: Any) -> ThermalSequence:
     path : Path or str
         File, or folder of frames.
     **facts
-        Fields of `thermo_qc.config.Facts` (`frame_rate_hz`, `pixel_pitch_mm`, `heating_start_s`, ...). What is given here
-        counts before the sidecar YAML beside the recording (`read_facts_sidecar`), and that before the file. Times are on
-        the file's own axis; the result's axis starts with the heating where its start is known.
+        Fields of `thermo_qc.config.Facts` (`frame_rate_hz`, `pixel_pitch_mm`, `heating_start_s`, ...). What is given
+        here counts before the sidecar YAML beside the recording (`read_facts_sidecar`), and that before the file.
+        Times are on the file's own axis; the result's axis starts with the heating where its start is known.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def read_sequence(path: Path | str, **facts: Any) -> ThermalSequence:
     Raises
     ------
     InputError
-        When the path is missing, empty or unreadable (`UnknownFormatError`, `CorruptFileError`, `AmbiguousInputError` and
-        `MissingFactError` are its kinds).
+        When the path is missing, empty or unreadable (`UnknownFormatError`, `CorruptFileError`, `AmbiguousInputError`
+        and `MissingFactError` are its kinds).
     ConfigError
         When a fact is unknown, impossible, or of no use to the format.
 
@@ -140,7 +140,7 @@ REFUSED: tuple[KnownFormat, ...] = (
         name="edevis recording",
         extensions=(".otvis", ".itvispulse", ".di"),
         matches=lambda header: header[257:262] == b"ustar" and header.startswith(b"content.xml"),
-        advice="open it with the package pythermondt (in an environment of its own) and save it as HDF5; that file opens here",
+        advice="open it with the package pythermondt (in its own environment) and save it as HDF5, which opens here",
     ),
     KnownFormat(
         name="FLIR ATS recording",

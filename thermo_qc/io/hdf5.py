@@ -28,8 +28,8 @@ def dataset_at(file: h5py.File, path: Path, name: str) -> h5py.Dataset | None:
     Raises
     ------
     CorruptFileError
-        When a link on the way leaves the file, or the dataset's bytes lie outside the file, hold objects or strings, or need
-        a filter that HDF5 itself does not have.
+        When a link on the way leaves the file, or the dataset's bytes lie outside the file, hold objects or strings,
+        or need a filter that HDF5 itself does not have.
     """
     node: Any = file
     for part in name.strip("/").split("/"):

@@ -25,7 +25,7 @@ def truth_from_labels(
     names: Mapping[int, str] | None = None,
     origin: Path | str = "mask",
 ) -> Truth:
-    """Number the connected regions (8 neighbours) of each label other than 0.
+    """Give a number to each of the connected regions (8 neighbours) of each label other than 0.
 
     Parameters
     ----------

@@ -23,8 +23,9 @@ BOMB_RATIO = 200
 class FileFrames(ABC):
     """View (T, Y, X) of frames in a file or folder.
 
-    The file is opened for each read and closed again, so any number of recordings may be open at once, in threads and after
-    a fork; a file that changes meanwhile is noticed. Axes take an index or a slice; missing axes and ``...`` mean all.
+    The file is opened for each read and closed again, so any number of recordings may be open at once, in threads and
+    after a fork; a file that changes meanwhile is noticed. Axes take an index or a slice; missing axes and ``...``
+    mean all.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ class FileFrames(ABC):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("frames lie in a file; a view without a copy is not possible")
-        return np.asarray(self[:, :, :], dtype=dtype)
+        everything: NDArray[Any] = np.asarray(self[:, :, :], dtype=dtype)
+        return everything
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cached": None}
@@ -94,7 +96,8 @@ class FileFrames(ABC):
         if cached is None or cached[0] != start:
             stop = min(start + self._slab, self._shape[0])
             cached = self._cached = (start, self._read_checked((slice(start, stop), rows, columns)))
-        return cached[1][time.start - start : time.stop - start].copy()
+        frame: NDArray[Any] = cached[1][time.start - start : time.stop - start].copy()
+        return frame
 
     def _read_checked(self, parts: tuple[slice, slice, slice]) -> NDArray[Any]:
         if _state_of(self.path) != self._state:

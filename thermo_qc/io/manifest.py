@@ -101,8 +101,8 @@ def load_manifest(path: Path | str) -> Manifest:
     Parameters
     ----------
     path : Path or str
-        YAML with the list ``recordings``, or CSV with one recording per row: columns named like the keys, nested ones with
-        dots (``facts.frame_rate_hz``, ``depths_mm.3``, ``material.density_kg_m3``), empty cells left out.
+        YAML with the list ``recordings``, or CSV with one recording per row: columns named like the keys, nested ones
+        with dots (``facts.frame_rate_hz``, ``depths_mm.3``, ``material.density_kg_m3``), empty cells left out.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def _nested(path: Path, line: int, row: Mapping[str | None, Any]) -> dict[str, A
             if not isinstance(place, dict):
                 raise ConfigError(f"{path}: column '{column}' is a part of column '{parent}'; keep one of them")
         listed = column.strip() == "facts.times_s"
-        place[last] = [part for part in text.replace(";", " ").split()] if listed else text.strip()
+        place[last] = text.replace(";", " ").split() if listed else text.strip()
     return result
 
 
@@ -228,9 +228,9 @@ def entry_plate(entry: ManifestEntry) -> PlateSpec | None:
 def load_entry(entry: ManifestEntry) -> ThermalSequence:
     """Open the recording of an entry with its facts and its truth.
 
-    The truth is that of the mask, else that of the plate under the registration, else the recording's own; pixels outside
-    `region` or inside `exclude` are marked as not to be used. Material, thickness and pixel pitch that neither entry nor
-    recording know come from the plate and the registration.
+    The truth is that of the mask, else that of the plate under the registration, else the recording's own; pixels
+    outside `region` or inside `exclude` are marked as not to be used. Material, thickness and pixel pitch that neither
+    entry nor recording know come from the plate and the registration.
 
     Returns
     -------

@@ -68,7 +68,8 @@ def open_matlab(path: Path, **options: Any) -> ThermalSequence:
     path : Path
         The file.
     **options
-        Fields of `thermo_qc.config.Facts`; `variable` chooses between several stacks, `axes` names the axes of an array.
+        Fields of `thermo_qc.config.Facts`; `variable` chooses between several stacks, `axes` names the axes of an
+        array.
 
     Raises
     ------

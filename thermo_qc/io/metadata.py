@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import CorruptFileError
+from thermo_qc.errors import CorruptFileError, SequenceError
+from thermo_qc.io.lazy import reason_of
 from thermo_qc.io.reader import Found
 from thermo_qc.sequence import Defect, Excitation, HistoryEntry, Material, Source, ThermalSequence, Truth
 
@@ -52,24 +53,26 @@ def found_from_json(
     """
     try:
         material, source = content.get("material"), content.get("source")
+        known: dict[str, Any] = {name: float(content[name]) for name in NUMBERS if content.get(name) is not None}
+        known |= {name: str(content[name]) for name in TEXTS}
+        history = (
+            HistoryEntry(step=str(entry["step"]), parameters=dict(entry["parameters"])) for entry in content["history"]
+        )
         return Found(
             times_s=times_s,
             times_field=times_field,
             starts_at_zero=True,
-            excitation=Excitation(**content.get("excitation", {})),
+            excitation=Excitation(**content["excitation"]),
             material=None if material is None else Material(**material),
             source=None if source is None else Source(**source),
-            history=tuple(
-                HistoryEntry(step=str(entry["step"]), parameters=dict(entry["parameters"]))
-                for entry in content.get("history", ())
-            ),
+            history=tuple(history),
             truth=truth,
-            unit=content["unit"],
-            **{name: None if content.get(name) is None else float(content[name]) for name in NUMBERS},
-            **{name: str(content.get(name, "")) for name in TEXTS if name != "unit"},
+            **known,
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(path, "metadata", "the entries that thermo_qc writes", f"different ({error})") from None
+    except (AttributeError, KeyError, TypeError, ValueError, SequenceError) as error:
+        raise CorruptFileError(
+            path, "metadata", "the entries that thermo_qc writes", f"different ({reason_of(error)})"
+        ) from None
 
 
 def defects_to_json(truth: Truth) -> list[dict[str, Any]]:
@@ -89,7 +92,7 @@ def defects_from_json(path: Path, content: Any) -> tuple[Defect, ...]:
         return tuple(Defect(**entry) for entry in content)
     except TypeError as error:
         raise CorruptFileError(
-            path, "defect table", "the entries that thermo_qc writes", f"different ({error})"
+            path, "defect table", "the entries that thermo_qc writes", f"different ({reason_of(error)})"
         ) from None
 
 

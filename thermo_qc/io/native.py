@@ -77,7 +77,9 @@ def open_native(path: Path, **options: Any) -> ThermalSequence:
             mask = read_small(file, path, "/GroundTruth/DefectMask")
             parameters = json_attribute(meta, path, "SimulationParameter")
             labels = json_attribute(file.get("/GroundTruth/DefectMask"), path, "LabelIds")
-            found = foreign_found(path, times, unit, excitation, mask, labels, parameters)
+            found = foreign_found(
+                path, times_s=times, unit=unit, signal=excitation, mask=mask, labels=labels, parameters=parameters
+            )
         else:
             found = _own_found(file, path, own, times)
     return assemble(path, frames, found, facts, READER.name)
@@ -87,7 +89,7 @@ def _frames(file: h5py.File, path: Path) -> tuple[HDF5Frames, Unit]:
     data = dataset_at(file, path, FRAMES)
     if data is None:
         raise UnknownFormatError(
-            f"{path} is an HDF5 file without {FRAMES}; export to this project's layout, or to .npz with frames (T, Y, X) and times_s"
+            f"{path} is an HDF5 file without {FRAMES}; save it as .npz with one stack (T, Y, X) and times_s, or as .mat"
         )
     if data.ndim != 3 or 0 in data.shape:
         raise CorruptFileError(path, FRAMES, "three non-empty axes (row, column, time)", f"of shape {data.shape}")

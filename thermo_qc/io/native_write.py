@@ -1,4 +1,4 @@
-"""Write the project's own HDF5 file, in bounded memory and whole or not at all; the layout is in `thermo_qc.io.native`."""
+"""Write the project's own HDF5 file in bounded memory, whole or not at all; `thermo_qc.io.native` has the layout."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ UNITS = {
 def write_sequence(sequence: ThermalSequence, path: Path | str, *, compression: Compression = None) -> None:
     """Write a sequence to the native HDF5 format.
 
-    The file holds every field; `read_sequence` gives it back. Frames in a file are copied block by block (64 MiB), chunked
-    32 x 32 pixels x 32 frames, so that one frame and the curves of a small block are both quick. NXdata attributes let silx
-    and H5Web plot it, pyThermoNDT finds its own paths.
+    The file holds every field; `read_sequence` gives it back. Frames in a file are copied block by block (64 MiB),
+    chunked 32 x 32 pixels x 32 frames, so that one frame and the curves of a small block are both quick. NXdata
+    attributes let silx and H5Web plot it, pyThermoNDT finds its own paths.
 
     Parameters
     ----------

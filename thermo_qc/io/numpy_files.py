@@ -139,9 +139,9 @@ def _own_found(path: Path, archive: zipfile.ZipFile, names: dict[str, zipfile.Zi
     content = json.loads(str(_member(path, archive, names["metadata"])))
     truth: Truth | None = None
     if {"defect_index", "depth_mm"} <= set(names):
-        maps = (_member(path, archive, names[name]) for name in ("defect_index", "depth_mm"))
+        index, depth = (_member(path, archive, names[name]) for name in ("defect_index", "depth_mm"))
         try:
-            truth = truth_from_maps(*maps, defects_from_json(path, content.pop("defects", [])))
+            truth = truth_from_maps(index, depth, defects_from_json(path, content.pop("defects", [])))
         except TruthError as error:
             raise CorruptFileError(path, "truth", "maps and table that agree", f"contradictory ({error})") from None
     return found_from_json(path, content, _member(path, archive, names[TIMES]), TIMES, truth)
@@ -155,8 +155,8 @@ def write_npz(sequence: ThermalSequence, path: Path | str, *, compressed: bool =
     sequence : ThermalSequence
         Frames in a file are copied block by block.
     path : Path or str
-        File name; an older file is replaced when the new one is complete. The file holds ``frames`` (T, Y, X), ``times_s``,
-        ``metadata`` (JSON text) and, with truth, ``defect_index`` and ``depth_mm``.
+        File name; an older file is replaced when the new one is complete. The file holds ``frames`` (T, Y, X),
+        ``times_s``, ``metadata`` (JSON text) and, with truth, ``defect_index`` and ``depth_mm``.
     compressed : bool
         Whether to compress.
 

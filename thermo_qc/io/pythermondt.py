@@ -23,6 +23,7 @@ FLASH_S = 0.1
 
 def foreign_found(
     path: Path,
+    *,
     times_s: NDArray[np.float64] | None,
     unit: Unit,
     signal: NDArray[Any] | None,
@@ -32,9 +33,9 @@ def foreign_found(
 ) -> Found:
     """Collect the facts of a pyThermoNDT file.
 
-    The heating runs from the first frame with excitation to the first one without it afterwards, unless the parameters of a
-    simulation give start (`t_p0`) and duration (`t_p`) exactly. Heating of at most 0.1 s is called a flash, longer heating a
-    long pulse, heating that lasts to the end a step.
+    The heating runs from the first frame with excitation to the first one without it afterwards, unless the parameters
+    of a simulation give start (`t_p0`) and duration (`t_p`) exactly. Heating of at most 0.1 s is called a flash,
+    longer heating a long pulse, heating that lasts to the end a step.
 
     Parameters
     ----------

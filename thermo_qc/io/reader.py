@@ -47,7 +47,8 @@ class Reader:
         ``matches(header_bytes) -> bool``: whether the first bytes of a file (up to 1024) are this format's. Folders are
         offered as ``b""`` and belong to the reader whose `folders` is true.
     open : callable
-        ``open(path, **options) -> ThermalSequence``: options are the fields of `thermo_qc.config.Facts` that somebody gave.
+        ``open(path, **options) -> ThermalSequence``: options are the fields of `thermo_qc.config.Facts` that somebody
+        gave.
     folders : bool
         Whether the reader opens folders instead of files.
     """
@@ -73,8 +74,8 @@ class Found:
         Start and stop on the file's time axis.
     starts_at_zero : bool
         Whether the axis already counts from the start of the excitation and is kept as it is.
-    unit, pixel_pitch_mm, ambient_c, emissivity, thickness_mm, netd_k, material, camera, specimen_id, acquisition_id, source,
-    history, truth
+    unit, pixel_pitch_mm, ambient_c, emissivity, thickness_mm, netd_k, material, camera, specimen_id, acquisition_id,
+    source, history, truth
         As in `ThermalSequence`.
     """
 
@@ -150,9 +151,9 @@ def load_when_small(frames: FileFrames) -> FrameSource:
 def assemble(path: Path, frames: FrameSource, found: Found, facts: Facts, format_name: str) -> ThermalSequence:
     """Join what the file states with what a person states; a person's word counts.
 
-    The time axis is the person's (`times_s`, or `t_first_s` + n / `frame_rate_hz`), else the file's. `heating_start_s` and
-    `heating_stop_s` are times on that axis. Then the axis is moved so that the heating starts at zero: the stop in the
-    result is ``heating_stop_s - start``. Where neither the person nor the file knows the start, the axis stays.
+    The time axis is the person's (`times_s`, or `t_first_s` + n / `frame_rate_hz`), else the file's. `heating_start_s`
+    and `heating_stop_s` are times on that axis. Then the axis is moved so that the heating starts at zero: the stop in
+    the result is ``heating_stop_s - start``. Where neither the person nor the file knows the start, the axis stays.
     `unit` says what the numbers in the file are; nothing is converted.
 
     Parameters
@@ -223,43 +224,41 @@ def _check_frames(path: Path, frames: FrameSource) -> None:
 
 
 def _time_axis(path: Path, n_frames: int, found: Found, facts: Facts) -> tuple[NDArray[np.float64], Excitation]:
-    given = _given_times(path, n_frames, facts)
-    if given is None and found.times_s is None:
+    """Give the final time axis and the excitation on it."""
+    times = _given_times(path, n_frames, facts)
+    if times is None and found.times_s is None:
         raise MissingFactError(
-            f"{path} has no time base; give frame_rate_hz (or times_s) as an option, or in the sidecar file {path.name}.yaml beside it"
+            f"{path} has no time base; give frame_rate_hz (or times_s) as an option, or in the sidecar {path.name}.yaml"
         )
-    if given is None:
-        given = _file_times(path, n_frames, found)
-        old = given
+    if times is None:
+        times = _file_times(path, n_frames, found)
         if facts.t_first_s is not None:
-            given = given - given[0] + facts.t_first_s
-    else:
-        old = given if found.times_s is None else np.asarray(found.times_s, dtype=np.float64)
-    moved = given is not old and not np.array_equal(given, old)
+            times = times - times[0] + facts.t_first_s
     start, stop = found.excitation.start_s, found.excitation.stop_s
-    if moved:
-        start = _restated(start, old, given)
-        stop = None if stop is None else _restated(stop, old, given)
-    start = start if facts.heating_start_s is None else facts.heating_start_s
-    stop = stop if facts.heating_stop_s is None else facts.heating_stop_s
-    knows_start = facts.heating_start_s is not None or moved_start(found, moved)
-    zero = start if knows_start else 0.0
+    restated = found.times_s is not None and not np.array_equal(times, found.times_s)
+    if restated:
+        old = np.asarray(found.times_s, dtype=np.float64)
+        start = _restated(start, old, times)
+        stop = None if stop is None else _restated(stop, old, times)
+    zero = start if found.times_s is not None and (restated or not found.starts_at_zero) else 0.0
+    if facts.heating_start_s is not None:
+        start = zero = facts.heating_start_s
+    if facts.heating_stop_s is not None:
+        stop = facts.heating_stop_s
+    return times - zero, _excitation(path, start - zero, None if stop is None else stop - zero, found, facts)
+
+
+def _excitation(path: Path, start_s: float, stop_s: float | None, found: Found, facts: Facts) -> Excitation:
     try:
-        excitation = Excitation(
+        return Excitation(
             kind=facts.excitation or found.excitation.kind,
-            start_s=start - zero,
-            stop_s=None if stop is None else stop - zero,
+            start_s=start_s,
+            stop_s=stop_s,
             flux_w_m2=found.excitation.flux_w_m2 if facts.flux_w_m2 is None else facts.flux_w_m2,
             frequency_hz=found.excitation.frequency_hz if facts.frequency_hz is None else facts.frequency_hz,
         )
     except SequenceError as error:
         raise SequenceError(f"{path}: {error}") from None
-    return given - zero, excitation
-
-
-def moved_start(found: Found, restated: bool) -> bool:
-    """Whether the axis is to be moved to the start of the heating that the file states."""
-    return found.times_s is not None and (restated or not found.starts_at_zero)
 
 
 def _given_times(path: Path, n_frames: int, facts: Facts) -> NDArray[np.float64] | None:

@@ -31,8 +31,8 @@ def read_facts_sidecar(path: Path | str) -> Facts | None:
     Parameters
     ----------
     path : Path or str
-        The recording ``plate7.npy``: ``plate7.npy.yaml`` or ``plate7.yaml`` beside it is its sidecar. For a folder ``plate7``
-        it is ``plate7.yaml`` beside it or ``thermo.yaml`` inside it.
+        The recording ``plate7.npy``: ``plate7.npy.yaml`` or ``plate7.yaml`` beside it is its sidecar. For a folder
+        ``plate7`` it is ``plate7.yaml`` beside it or ``thermo.yaml`` inside it.
 
     Returns
     -------
@@ -64,7 +64,8 @@ def read_facts_sidecar(path: Path | str) -> Facts | None:
 def merge_facts(stronger: Facts, weaker: Facts | None) -> dict[str, Any]:
     """Options from two sources; where both speak, `stronger` counts.
 
-    A time base is one statement: a list of times on one side replaces a frame rate on the other and the other way round.
+    A time base is one statement: a list of times on one side replaces a frame rate on the other and the other way
+    round.
 
     Returns
     -------

@@ -30,13 +30,13 @@ def read_truth(path: Path | str, shape: tuple[int, int], depths_mm: Mapping[int 
     Parameters
     ----------
     path : Path or str
-        A mask picture (grey or palette: 0 is sound, each connected region of another value, 255 too, is a defect), COCO JSON
-        or CVAT XML with the outlines of one picture (each outline is a defect, later ones lie on top).
+        A mask picture (grey or palette: 0 is sound, each connected region of another value, 255 too, is a defect),
+        COCO JSON or CVAT XML with the outlines of one picture (each outline is a defect, later ones lie on top).
     shape : tuple of int
         Rows and columns of the recording.
     depths_mm : mapping, optional
-        Depth from the inspected face of each value of the mask or each label of the outlines, mm. An attribute ``depth_mm``
-        of an outline counts before it.
+        Depth from the inspected face of each value of the mask or each label of the outlines, mm. An attribute
+        ``depth_mm`` of an outline counts before it.
 
     Returns
     -------
