@@ -158,8 +158,8 @@ class ThermalSequence:
         c0, c1, c_step = columns.indices(self.frame_shape[1])
         if r_step != 1 or c_step != 1 or r1 <= r0 or c1 <= c0:
             raise SequenceError(
-                f"crop of rows {_shown(rows)} and columns {_shown(columns)} leaves nothing of {self.frame_shape} pixels "
-                "or has a step; give slices with a start before their stop"
+                f"crop of rows {_shown(rows)} and columns {_shown(columns)} leaves nothing of {self.frame_shape} "
+                "pixels or has a step; give slices with a start before their stop"
             )
         return self.with_frames(
             window(self.frames, (slice(None), slice(r0, r1), slice(c0, c1))),
