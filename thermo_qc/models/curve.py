@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from thermo_qc.errors import choose
 from thermo_qc.models.parameters import check_names, fraction, integer, integers, one_of, switch
 
-__all__ = ["CURVE_MODELS", "CNN1D", "CurveLSTM", "build_curve_network"]
+__all__ = ["CNN1D", "CURVE_MODELS", "CurveLSTM", "build_curve_network"]
 
 POOLINGS = ("mean", "max", "mean_max")
 
@@ -38,6 +38,8 @@ class CurveLSTM(nn.Module):
     Hochreiter, S., Schmidhuber, J. (1997). Long short-term memory. Neural Computation 9(8).
     https://doi.org/10.1162/neco.1997.9.8.1735
     """
+
+    build_parameters: dict[str, Any]
 
     def __init__(
         self,
@@ -91,6 +93,8 @@ class CNN1D(nn.Module):
         Global pooling over time.
     """
 
+    build_parameters: dict[str, Any]
+
     def __init__(
         self,
         n_channels: int,
@@ -128,7 +132,7 @@ class CNN1D(nn.Module):
         return logits
 
 
-CURVE_MODELS: dict[str, Callable[..., nn.Module]] = {"lstm": CurveLSTM, "cnn1d": CNN1D}
+CURVE_MODELS: dict[str, type[CurveLSTM] | type[CNN1D]] = {"lstm": CurveLSTM, "cnn1d": CNN1D}
 
 
 def build_curve_network(name: str, *, n_steps: int, n_channels: int, n_classes: int, **parameters: Any) -> nn.Module:
@@ -167,4 +171,6 @@ def build_curve_network(name: str, *, n_steps: int, n_channels: int, n_classes: 
     check_names(f"curve model '{name}'", parameters, known)
     for what, value in (("n_steps", n_steps), ("n_channels", n_channels), ("n_classes", n_classes)):
         integer(what, value, 1, 4096)
-    return network(n_channels, n_classes, **parameters)
+    built = network(n_channels, n_classes, **parameters)
+    built.build_parameters = dict(parameters)
+    return built

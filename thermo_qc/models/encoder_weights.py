@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"encoder weights '{path}' do not exist; check the path")
     try:
         if path.suffix.lower() == ".safetensors":
-            return load_file(path, device="cpu")
+            return dict(load_file(path, device="cpu"))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise ModelError(f"encoder weights '{path}' are broken: {_first_line(error)}; fetch the file again") from error
@@ -128,7 +128,7 @@ def _fetch_smp(name: str) -> dict[str, Tensor]:
     if "repo_id" not in settings:
         raise ModelError(f"the ImageNet weights of encoder '{name}' have no known home; give a local file or 'none'")
     path = hf_hub_download(settings["repo_id"], filename="model.safetensors", revision=settings.get("revision"))
-    return load_file(path, device="cpu")
+    return dict(load_file(path, device="cpu"))
 
 
 def _fetch_timm(name: str) -> dict[str, Tensor]:

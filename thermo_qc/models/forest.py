@@ -62,7 +62,7 @@ class Forest:
         shapes = (self.threshold.shape == (n,), self.children.shape == (n, 2), self.probability.shape[:1] == (n,))
         if n == 0 or self.roots.size == 0 or self.probability.ndim != 2 or not all(shapes):
             raise ModelError("the arrays of the forest do not belong together; train the model again")
-        inside = all(0 <= int(a.min()) and int(a.max()) < n for a in (self.children, self.roots))
+        inside = all(int(a.min()) >= 0 and int(a.max()) < n for a in (self.children, self.roots))
         if not inside or not LEAF <= int(self.feature.min()) <= int(self.feature.max()) < self.n_features:
             raise ModelError("the forest points outside its own arrays; train the model again")
         leaf = self.feature == LEAF
@@ -92,6 +92,7 @@ class Forest:
         sample_weight: ArrayLike | None = None,
         n_jobs: int | None = 1,
         seed: int = 0,
+        **unknown: Any,
     ) -> Forest:
         """Train a forest.
 
@@ -112,6 +113,8 @@ class Forest:
             Threads; -1 for all.
         seed : int
             Same seed, same forest.
+        **unknown
+            Refused with "did you mean".
 
         Returns
         -------
@@ -121,9 +124,10 @@ class Forest:
         ------
         TrainingError
             When there are no samples or the labels do not fit.
-        ConfigError
-            When a parameter is wrong.
+        UnknownNameError, ConfigError
+            When a parameter is not known or wrong.
         """
+        check_forest_parameters(unknown)
         from sklearn.ensemble import RandomForestClassifier
 
         samples, classes = _checked_samples(curves, labels, n_classes)

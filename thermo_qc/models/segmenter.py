@@ -18,7 +18,7 @@ from thermo_qc.models.parameters import check_names, fraction, integer
 
 __all__ = ["SEGMENTERS", "Segmenter", "build_segmenter", "encoder_names", "parameter_count"]
 
-SEGMENTERS: dict[str, Callable[..., nn.Module]] = {
+SEGMENTERS: dict[str, Callable[..., Any]] = {
     "unet": smp.Unet,
     "unetplusplus": smp.UnetPlusPlus,
     "deeplabv3": smp.DeepLabV3,
@@ -48,14 +48,16 @@ class Segmenter(nn.Module):
     Parameters
     ----------
     body : torch.nn.Module
-        Network of segmentation_models_pytorch.
+        Network of segmentation_models_pytorch with a `segmentation_head`.
     adapter : torch.nn.Module, optional
         1x1 convolution before encoders that insist on three channels.
     dropout : float
         Probability with which whole feature maps are dropped before the last convolution.
     """
 
-    def __init__(self, body: nn.Module, adapter: nn.Module | None = None, dropout: float = 0.0) -> None:
+    build_parameters: dict[str, Any]
+
+    def __init__(self, body: Any, adapter: nn.Module | None = None, dropout: float = 0.0) -> None:
         super().__init__()
         self.adapter = nn.Identity() if adapter is None else adapter
         self.body = body
@@ -144,10 +146,12 @@ def build_segmenter(
     for module in body.modules():
         if isinstance(module, ASPPPooling):
             module[2].__class__ = _PooledNorm
-    return Segmenter(body, adapter, dropout)
+    built = Segmenter(body, adapter, dropout)
+    built.build_parameters = {"encoder": encoder, "dropout": dropout, **parameters}
+    return built
 
 
-def _own_parameters(network: Callable[..., nn.Module]) -> list[str]:
+def _own_parameters(network: Callable[..., Any]) -> list[str]:
     own = inspect.signature(network).parameters
     return [name for name in _PASSED_ON if name in own]
 
@@ -167,16 +171,16 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_encoder(encoder: Any) -> None:
-    if not isinstance(encoder, str) or encoder not in encoder_names():
-        known = smp.encoders.get_encoder_names()
+    known = smp.encoders.get_encoder_names()
+    if encoder not in known and (not isinstance(encoder, str) or encoder not in encoder_names()):
         guess = suggestion(str(encoder), encoder_names() if str(encoder).startswith("tu-") else known)
         hint = guess if len(guess) < 120 else "; for example resnet18, vgg16_bn, inceptionv4, efficientnet-b0"
         raise UnknownNameError(f"unknown encoder '{encoder}'{hint}")
 
 
 def _assemble(
-    network: Callable[..., nn.Module], arguments: dict[str, Any], in_channels: int, encoder: str, weights: str
-) -> tuple[nn.Module, nn.Module | None]:
+    network: Callable[..., Any], arguments: dict[str, Any], in_channels: int, encoder: str, weights: str
+) -> tuple[Any, nn.Module | None]:
     """Network and, for encoders that insist on three channels, the convolution before it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -192,7 +196,7 @@ def _assemble(
         return _with_channels(body, in_channels, pretrained=weights != "none")
 
 
-def _with_channels(body: nn.Module, in_channels: int, *, pretrained: bool) -> tuple[nn.Module, nn.Module | None]:
+def _with_channels(body: Any, in_channels: int, *, pretrained: bool) -> tuple[Any, nn.Module | None]:
     """Widen the first convolution to `in_channels`, or put a 1x1 convolution before it."""
     if in_channels == 3:
         return body, None
@@ -207,5 +211,5 @@ def _with_channels(body: nn.Module, in_channels: int, *, pretrained: bool) -> tu
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Count the trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -72,8 +72,8 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], Arrays, str]:
             arrays = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ModelError(
-            f"{path} is no model file of thermo_qc or is damaged ({str(error).splitlines()[0][:120]}); copy it again, or "
-            "name the model.safetensors of a run"
+            f"{path} is no model file of thermo_qc or is damaged ({str(error).splitlines()[0][:120]}); copy it again, "
+            "or name the model.safetensors of a run"
         ) from error
     if not text:
         raise ModelError(

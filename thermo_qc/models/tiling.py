@@ -31,7 +31,7 @@ def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
         return [0]
     step = max(1, round(tile * (1 - overlap)))
     n = -(-(length - tile) // step) + 1
-    return np.linspace(0, length - tile, n).round().astype(int).tolist()
+    return [int(start) for start in np.linspace(0, length - tile, n).round()]
 
 
 def blend_tiles(

@@ -47,7 +47,7 @@ class TrainedModel:
     forest : Forest, optional
         For kind "forest".
     parameters : dict
-        The network's own parameters, to build it again.
+        The network's own parameters, to build it again; by default those that it was built with.
     metadata : dict
         Further JSON facts (class scheme, training data, seed, versions).
 
@@ -69,6 +69,8 @@ class TrainedModel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        if not self.parameters:
+            object.__setattr__(self, "parameters", dict(getattr(self.network, "build_parameters", {})))
         object.__setattr__(self, "class_depths_mm", tuple(float(depth) for depth in self.class_depths_mm))
         if self.kind not in KINDS:
             raise ModelError(f"model kind is '{self.kind}', expected one of {', '.join(KINDS)}")
@@ -78,7 +80,7 @@ class TrainedModel:
             )
         if len(self.class_names) < 2 or len(self.class_depths_mm) != len(self.class_names):
             raise ModelError(
-                f"{len(self.class_depths_mm)} class depths came with {len(self.class_names)} class names, expected one each"
+                f"{len(self.class_depths_mm)} class depths came with {len(self.class_names)} class names; give one each"
             )
 
     @property
@@ -179,7 +181,7 @@ class TrainedModel:
             return predict(stack) if tile_px is None else blend_tiles(predict, stack, tile_px=tile_px, overlap=overlap)
 
     def depth_mm(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Expected depth of the defect at every pixel.
+        """Estimate the depth of the defect at every pixel.
 
         Parameters
         ----------
@@ -191,6 +193,24 @@ class TrainedModel:
         ndarray of float32, shape (Y, X)
             Mean of the defect classes' depths, weighted by their probabilities; NaN where sound is the likeliest class
             and where no depth is known.
+        """
+        depth, _ = self.defect_depth_mm(probabilities)
+        return np.where(probabilities.argmax(axis=0) > 0, depth, np.float32(np.nan)).astype(np.float32)
+
+    def defect_depth_mm(self, probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the depth of a defect, should there be one, and the probability of the classes that it is taken from.
+
+        Parameters
+        ----------
+        probabilities : ndarray, shape (K, Y, X)
+            From `probabilities`.
+
+        Returns
+        -------
+        depth_mm : ndarray of float32, shape (Y, X)
+            NaN where no class with a known depth has any probability.
+        share : ndarray of float32, shape (Y, X)
+            Sum of the probabilities of the defect classes with a known depth.
         """
         return expected_depth_mm(probabilities, self.class_depths_mm)
 
@@ -235,18 +255,17 @@ class TrainedModel:
         return arrays
 
 
-def expected_depth_mm(probabilities: NDArray[np.float32], class_depths_mm: tuple[float, ...]) -> NDArray[np.float32]:
-    """Expected depth over the defect classes, see `TrainedModel.depth_mm`."""
+def expected_depth_mm(
+    probabilities: NDArray[np.float32], class_depths_mm: tuple[float, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average the defect classes' depths by their probabilities, see `TrainedModel.defect_depth_mm`."""
     depths = np.asarray(class_depths_mm, dtype=np.float64)
     known = np.flatnonzero(np.isfinite(depths) & (np.arange(depths.size) > 0))
-    result = np.full(probabilities.shape[1:], np.nan, dtype=np.float32)
-    if known.size == 0:
-        return result
-    weight = probabilities[known].sum(axis=0, dtype=np.float64)
-    depth = np.tensordot(depths[known], probabilities[known].astype(np.float64), axes=1)
-    defect = (probabilities.argmax(axis=0) > 0) & (weight > 0)
-    result[defect] = (depth[defect] / weight[defect]).astype(np.float32)
-    return result
+    chosen = probabilities[known].astype(np.float64)
+    share = chosen.sum(axis=0)
+    total = np.tensordot(depths[known], chosen, axes=1)
+    depth = np.divide(total, share, out=np.full(share.shape, np.nan), where=share > 0)
+    return depth.astype(np.float32), share.astype(np.float32)
 
 
 def build_network(
@@ -353,7 +372,8 @@ def _filled(network: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> nn.Module
     wrong = sorted(set(own) ^ set(arrays)) or [name for name in own if tuple(own[name].shape) != arrays[name].shape]
     if wrong:
         raise ModelError(
-            f"the weights belong to another network ({len(wrong)} tensors differ, the first is {wrong[0]}); train the model again"
+            f"the weights belong to another network ({len(wrong)} tensors differ, the first is {wrong[0]}); "
+            "train the model again"
         )
     network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
     return network.eval()
@@ -370,7 +390,7 @@ def _batches(curves: NDArray[np.float32], size: int) -> Iterator[NDArray[np.floa
 
 
 def _json_types(value: Any) -> Any:
-    """Same content in JSON types: tuples become lists, NumPy scalars numbers, NaN and infinities None, paths text."""
+    """Return the same content in JSON types: tuples become lists, NaN and infinities None, the unknown text."""
     if isinstance(value, Mapping):
         return {str(key): _json_types(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,4 +1,4 @@
-"""What a network sees: a recording becomes curves (N, T, C) or a stack (C, Y, X), and the recipe is saved with the model."""
+"""What a network sees: a recording becomes curves (N, T, C) or a stack (C, Y, X); saved with the model."""
 
 from thermo_qc.representation.representation import Representation
 from thermo_qc.representation.time_axis import TimeAxis, heating_origin_s

@@ -131,8 +131,8 @@ def log_derivative_noise(
     typical_curve: NDArray[np.float64], noise: NDArray[np.float64], elapsed_s: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Noise of `log_derivative` on a typical curve (T,) whose steps have the given noise (T,)."""
-    slopes = np.gradient(np.eye(elapsed_s.size), np.log(elapsed_s), axis=0)
-    floor = max(FLOOR_SHARE * float(np.abs(typical_curve).mean()), np.finfo(np.float32).tiny)
+    slopes = np.asarray(np.gradient(np.eye(elapsed_s.size), np.log(elapsed_s), axis=0))
+    floor = max(FLOOR_SHARE * float(np.abs(typical_curve).mean()), float(np.finfo(np.float32).tiny))
     relative = noise / np.maximum(typical_curve, floor)
     return np.asarray(np.sqrt(slopes**2 @ relative**2))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from thermo_qc.thermography import compute_pct, fit_tsr
+
 __all__ = ["pct_images", "tsr_images"]
 
 FLOOR_SHARE = 1e-3
@@ -31,8 +33,6 @@ def tsr_images(
     ndarray of float32, shape (order + 1, Y, X)
         0 where not valid.
     """
-    from thermo_qc.thermography import fit_tsr
-
     curves = shape[:, valid]
     floor = np.maximum(FLOOR_SHARE * np.abs(curves.mean(axis=0)), np.finfo(np.float32).tiny)
     time = elapsed_s / np.exp(np.log(elapsed_s).mean())
@@ -59,8 +59,6 @@ def pct_images(frames: NDArray[np.float32], valid: NDArray[np.bool_], n_componen
     ndarray of float32, shape (n_components, Y, X)
         The component with the larger tail positive; 0 where not valid.
     """
-    from thermo_qc.thermography import compute_pct
-
     level = np.median(frames[:, valid], axis=1)
     filled = np.where(valid, frames, level[:, None, None].astype(np.float32))
     images = np.array(compute_pct(filled, n_components).images, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The part of a representation that nothing is fitted for: a recording becomes clean values on the model's time axis."""
+"""The part of a representation that needs no fit: a recording becomes clean values on the model's time axis."""
 
 from __future__ import annotations
 

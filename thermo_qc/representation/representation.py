@@ -406,7 +406,8 @@ class Representation:
             return
         if sound_mask is None:
             raise MissingFactError(
-                "the model compares with a region known to be sound; give a sound mask, or train with reference 'median'"
+                "the model compares with a region known to be sound; give a sound mask, or train "
+                "with reference 'median'"
             )
         if sound_mask.shape != sequence.frame_shape:
             raise SequenceError(f"sound mask has shape {sound_mask.shape}, the frames have {sequence.frame_shape}")

@@ -54,7 +54,8 @@ class TimeAxis:
                 raise ConfigError(f"time.{name} is '{getattr(self, name)}', expected {' or '.join(known)}")
         if not (0 <= self.start < self.end < np.inf) or self.n_steps < 2:
             raise ConfigError(
-                f"time axis of {self.n_steps} steps from {self.start} to {self.end}: expected 0 <= start < end, 2 steps or more"
+                f"time axis of {self.n_steps} steps from {self.start} to {self.end}: expected 0 <= start < end "
+                "and 2 steps or more"
             )
         if self.spacing == "log" and self.start <= 0:
             raise ConfigError("time.start must be greater than 0 for logarithmic spacing")
@@ -62,7 +63,7 @@ class TimeAxis:
             raise ConfigError(f"time.end {self.end} must be at most 1 when time.unit is 'fraction'")
 
     def steps_s(self, sequence: ThermalSequence) -> tuple[NDArray[np.float64], float]:
-        """Steps on the sequence's own time axis, and the origin they count from.
+        """Return the steps on the sequence's own time axis, and the origin they count from.
 
         Parameters
         ----------
@@ -93,12 +94,13 @@ class TimeAxis:
         start, end = origin + self.start * scale, origin + self.end * scale
         if end > last + 0.5 * step:
             raise ModelError(
-                f"the recording is shorter than the model needs: it ends {last - origin:g} s after {self.origin}, the model "
-                f"looks until {self.end:g} s; record longer, or train with time.unit 'fraction'"
+                f"the recording is shorter than the model needs: it ends {last - origin:g} s after {self.origin}, "
+                f"the model looks until {self.end:g} s; record longer, or train with time.unit 'fraction'"
             )
         if self.unit == "s" and start < first - 0.5 * step:
             raise ModelError(
-                f"the recording starts {first - origin:g} s after {self.origin}, the model looks from {self.start:g} s on; "
+                f"the recording starts {first - origin:g} s after {self.origin}, the model looks "
+                f"from {self.start:g} s on; "
                 "record from the start of the heating, or train with a later time.start"
             )
         start, end = max(start, first), min(end, last)
@@ -110,8 +112,8 @@ class TimeAxis:
         needed = max(2, int(np.ceil(FRAMES_PER_STEP * self.n_steps)))
         if n < needed or end <= start:
             raise ModelError(
-                f"the recording has fewer frames than the model needs: {n} between {start:g} s and {end:g} s, expected at "
-                f"least {needed} for {self.n_steps} steps; record at a higher rate or for longer"
+                f"the recording has fewer frames than the model needs: {n} between {start:g} s and {end:g} s, expected "
+                f"at least {needed} for {self.n_steps} steps; record at a higher rate or for longer"
             )
 
     def _spaced(self, start: float, end: float) -> NDArray[np.float64]:
