@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 import numpy as np
@@ -81,10 +81,8 @@ def finish(figure: Figure, path: Path | None) -> bytes:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Figure with an Agg canvas of its own, not known to pyplot."""
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI)
-    FigureCanvasAgg(figure)
-    return figure
+    """Figure that pyplot does not know of."""
+    return Figure(figsize=(width_in, height_in), dpi=DPI)
 
 
 def place_axes(figure: Figure, left_in: float, top_in: float, width_in: float, height_in: float) -> Axes:
@@ -143,10 +141,10 @@ def put_title(figure: Figure, title: str, *, from_top_in: float = 0.12) -> None:
 
 def png_bytes(figure: Figure) -> bytes:
     """Render a figure once: the same figure gives the same bytes."""
-    figure.canvas.draw()
-    size = figure.canvas.get_width_height()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     packed = io.BytesIO()
-    Image.frombuffer("RGBA", size, figure.canvas.buffer_rgba()).convert("RGB").save(packed, format="PNG")
+    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(packed, format="PNG")
     return packed.getvalue()
 
 
@@ -184,7 +182,7 @@ def show_frame(axes: Axes, frame: NDArray[Any], pixel_pitch_mm: float | None, *,
 
 def add_colour_bar(axes: Axes, shown: Any, label: str, extend: str = "neither") -> None:
     """Colour bar to the right of a panel, as high as the panel."""
-    figure = axes.figure
+    figure = cast(Figure, axes.figure)
     box = axes.get_position()
     width = figure.get_size_inches()[0]
     bar_axes = figure.add_axes((box.x1 + 0.08 / width, box.y0, 0.14 / width, box.height))

@@ -1,4 +1,5 @@
-"""Pictures of predicted maps beside the truth: one recording, one recording by several methods, several recordings."""
+"""Pictures of predicted maps beside the truth: one recording, one recording by several methods, several "
+"recordings."""
 
 from __future__ import annotations
 
@@ -167,7 +168,7 @@ def draw_methods(
         only_outer_labels(axes, bottom=position + n_columns >= used, left=position % n_columns == 0)
     for axes in panels[used:]:
         axes.set_axis_off()
-    add_scale_bar(panels[1], truth_class.shape[1], pixel_pitch_mm)
+    add_scale_bar(panels[0], truth_class.shape[1], pixel_pitch_mm)
     class_legend(figure, *present_classes(class_names, truth_class, *class_maps.values()))
     put_title(figure, title)
     return finish(figure, path)

@@ -123,4 +123,6 @@ def outline(axes: Axes, class_map: NDArray[np.uint8], pixel_pitch_mm: float | No
     pitch = 1.0 if pixel_pitch_mm is None else pixel_pitch_mm
     framed = np.pad(defect, 1).astype(np.float32)
     x, y = ((np.arange(length) - 0.5) * pitch for length in framed.shape[::-1])
+    limits = axes.get_xlim(), axes.get_ylim()
     axes.contour(x, y, framed, levels=[0.5], colors="black", linewidths=0.7)
+    axes.set(xlim=limits[0], ylim=limits[1])

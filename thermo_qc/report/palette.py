@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from thermo_qc.sequence import IGNORE_LABEL
 
 __all__ = [
-    "CONTRAST_MAP",
+    "CONFUSION_MAP",
     "FOUND_MAP",
     "GREY_MAP",
     "GROUP_COLOURS",
@@ -39,7 +39,7 @@ __all__ = [
 
 TEMPERATURE_MAP = "inferno"
 GREY_MAP = "gray"
-CONTRAST_MAP = "cividis"
+CONFUSION_MAP = "Blues"
 FOUND_MAP = "cividis"
 SOUND_COLOUR = "#e6e6e6"
 IGNORE_COLOUR = "#9a9a9a"
