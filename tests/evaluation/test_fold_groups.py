@@ -166,7 +166,7 @@ def test_items_check_their_maps(make_item):
         make_item("a", class_map=np.zeros((3, 3), np.uint8))
     with pytest.raises(FoldError, match="only one of x_mm and y_mm"):
         make_item("a", x_mm=np.zeros(item.shape))
-    with pytest.raises(FoldError, match="pixel pitch is -1.0 mm"):
+    with pytest.raises(FoldError, match=r"pixel pitch is -1\.0 mm"):
         make_item("a", pixel_pitch_mm=-1.0)
     with pytest.raises(FoldError, match="guard is nan mm"):
         make_item("a", guard_mm=float("nan"))
@@ -177,5 +177,5 @@ def test_items_check_their_maps(make_item):
 def test_diffusion_length():
     assert diffusion_length_mm(0.25, 100.0) == pytest.approx(10.0)
     assert diffusion_length_mm(0.25, -3.0) == 0.0
-    with pytest.raises(FoldError, match="diffusivity 0.0 mm2/s over 1.0 s"):
+    with pytest.raises(FoldError, match=r"diffusivity 0\.0 mm2/s over 1\.0 s"):
         diffusion_length_mm(0.0, 1.0)

@@ -71,10 +71,7 @@ def hole_table(
         When a defect's depth is unknown or deeper than every class of the scheme.
     """
     check_same_shape(class_map, truth.defect_index)
-    usable = truth.valid
-    if valid is not None:
-        check_same_shape(valid, truth.defect_index, "mask of valid pixels")
-        usable = usable & valid
+    usable = _usable(truth, valid)
     called = np.where(usable, class_map, np.uint8(0))
     if depth_map_mm is not None:
         check_same_shape(depth_map_mm, truth.defect_index, "predicted depth map")
@@ -109,6 +106,13 @@ def hole_table(
             }
         )
     return table
+
+
+def _usable(truth: Truth, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    if valid is None:
+        return truth.valid
+    check_same_shape(valid, truth.defect_index, "mask of valid pixels")
+    return truth.valid & valid
 
 
 def _facts(defect: Defect, n_pixels: int, pixel_pitch_mm: float | None) -> dict[str, Any]:
@@ -176,7 +180,7 @@ def false_calls(
         When the maps have different sizes.
     """
     check_same_shape(class_map, truth.defect_index)
-    usable = truth.valid if valid is None else truth.valid & valid
+    usable = _usable(truth, valid)
     labels, n = connected_regions(np.where(usable, class_map, np.uint8(0)))
     areas = np.bincount(labels.ravel(), minlength=n + 1)
     false = areas >= min_area_px

@@ -35,7 +35,7 @@ CSV_COLUMNS = (
     "mean_probability",
     "cnr",
 )
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def indications_to_csv(indications: Sequence[Indication], path: Path) -> None:
@@ -85,5 +85,6 @@ def _cell(value: str | float | None) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+        text = " ".join(value.split())
+        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
     return str(value) if isinstance(value, int) else f"{value:.6g}"
