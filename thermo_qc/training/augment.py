@@ -2,12 +2,14 @@
 
 Geometry is albumentations' own (its spatial transforms keep float32 stacks of many channels as they are). Gain and
 noise are drawn here: albumentations 2.0.8 clips float32 images to 0..1 in every pixel transform, which would cut
-standardised channels. OpenCV takes at most 512 channels, so larger stacks go through in parts with the same seed.
+standardised channels. OpenCV takes at most 128 channels (512 before version 5), so larger stacks go through in parts
+with the same seed.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +27,7 @@ from albumentations.augmentations.geometric import functional as geometric
 
 __all__ = ["StackAugmenter", "pad_stack"]
 
-_MAX_CHANNELS = 512
+_MAX_CHANNELS = 128
 
 
 class _Affine(albumentations.Affine):  # type: ignore[misc]
@@ -169,7 +171,7 @@ class StackAugmenter:
         geometry = self._local.geometry
         moved = []
         for start in range(0, stack.shape[2], _MAX_CHANNELS):
-            geometry.set_random_seed(seed)
+            geometry.set_random_state(np.random.default_rng(seed), random.Random(seed))
             part = np.ascontiguousarray(stack[:, :, start : start + _MAX_CHANNELS])
             result = geometry(image=part, mask=np.ascontiguousarray(labels))
             moved.append(result["image"])

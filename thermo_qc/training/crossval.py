@@ -1,4 +1,4 @@
-"""Training cases of a fold: labels outside it hidden (curves), or its recordings cut around the held-out part (stacks)."""
+"""Training cases of a fold: labels outside it hidden (curves), or recordings cut around the held-out part (stacks)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -42,14 +43,14 @@ class Case:
     def __post_init__(self) -> None:
         if self.class_map.shape != self.sequence.frame_shape:
             raise TrainingError(
-                f"case '{self.key}' has a class map of {self.class_map.shape} and frames of {self.sequence.frame_shape}; "
+                f"case '{self.key}' has a class map of {self.class_map.shape}, frames of {self.sequence.frame_shape}; "
                 "draw the labels on the frames' own pixels"
             )
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Pixels that are used, bool (Y, X)."""
-        return self.class_map != IGNORE_LABEL
+        return np.asarray(self.class_map != IGNORE_LABEL)
 
 
 def class_counts(class_maps: Sequence[NDArray[np.uint8]], n_classes: int) -> NDArray[np.int64]:
@@ -133,7 +134,7 @@ def even_batches(n_samples: int, batch_size: int) -> list[slice]:
     """Divide the samples into batches of nearly equal size, at most `batch_size`, so that none has a single sample."""
     number = max(1, -(-n_samples // batch_size))
     edges = np.linspace(0, n_samples, number + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
 
 class CurveBatches:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,44 +13,16 @@ from lightning.pytorch.utilities.warnings import PossibleUserWarning
 
 from thermo_qc.errors import ConfigError
 
-__all__ = ["accelerator_of", "limited_threads", "quiet_lightning", "resolve_device"]
+__all__ = ["accelerator_of", "limited_threads", "quiet_lightning"]
 
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
 
 
-def resolve_device(name: str) -> torch.device:
-    """Turn a device's name into a device that is there.
-
-    Parameters
-    ----------
-    name : str
-        "cpu", "cuda", "cuda:N" or "auto" (the first CUDA device, else the CPU).
-
-    Raises
-    ------
-    ConfigError
-        When the name is unknown or there is no such device.
-    """
-    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "cpu" or (name == "auto" and present == 0):
-        return torch.device("cpu")
-    match = re.fullmatch(r"auto|cuda(?::(\d+))?", name)
-    if match is None:
-        raise ConfigError(f"device is '{name}', expected cpu, cuda, cuda:N or auto")
-    index = int(match[1] or 0)
-    if index >= present:
-        raise ConfigError(
-            f"device '{name}' was asked for, but PyTorch {torch.__version__} finds {present} CUDA devices here; "
-            "use --device cpu or auto, or install a PyTorch build for your GPU"
-        )
-    return torch.device("cuda", index)
-
-
 def accelerator_of(device: torch.device) -> dict[str, Any]:
     """Keywords of Lightning's Trainer for one device."""
-    if device.type == "cpu":
-        return {"accelerator": "cpu", "devices": 1}
-    return {"accelerator": "gpu", "devices": [device.index]}
+    if device.type == "cuda":
+        return {"accelerator": "gpu", "devices": [device.index or 0]}
+    return {"accelerator": device.type, "devices": 1}
 
 
 @contextmanager

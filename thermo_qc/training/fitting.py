@@ -154,14 +154,14 @@ def _earlier(last: Path, signature: str) -> dict[str, Any] | None:
     checkpoint = read_checkpoint(last)
     if checkpoint["thermo_qc"]["signature"] != signature:
         raise TrainingError(
-            f"{last} belongs to another experiment (other settings, labels or recordings); train into another folder or "
-            "with resume=False"
+            f"{last} belongs to another experiment (other settings, labels or recordings); train into another folder "
+            "or with resume=False"
         )
     return checkpoint
 
 
 def _has_ended(checkpoint: dict[str, Any], epochs: int, history: History) -> bool:
-    """Whether the run behind a checkpoint had done all its epochs or stopped early; its history is written again then."""
+    """Whether the run behind a checkpoint was over; its history is written again then."""
     states = checkpoint["callbacks"]
     stopped = any(s["wait_count"] >= s["patience"] for name, s in states.items() if name.startswith("EarlyStopping"))
     ended = bool(stopped or checkpoint["epoch"] + 1 >= epochs)
@@ -214,8 +214,9 @@ def _run(trainer: lightning.Trainer, module: CurveModule, loader: Any, validatio
 def _best(module: CurveModule, checkpoints: Path, *, validated: bool) -> nn.Module:
     path = checkpoints / ("best.ckpt" if validated else "last.ckpt")
     weights = read_checkpoint(path)["state_dict"]
-    network = module.network.to("cpu", memory_format=torch.contiguous_format)
+    network: nn.Module = module.network.cpu().to(memory_format=torch.contiguous_format)
     network.load_state_dict(
         {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
     )
-    return network.eval()
+    network.eval()
+    return network

@@ -68,7 +68,7 @@ class History(lightning.Callback):  # type: ignore[misc]
             if not math.isfinite(row.get(name, 0.0)):
                 raise TrainingError(
                     f"{name} is {row[name]} in epoch {int(row['epoch'])}: training has diverged at learning rate "
-                    f"{row['learning_rate']:g}; lower train.optimiser.learning_rate, set train.gradient_clip (1.0, say) "
+                    f"{row['learning_rate']:g}; lower train.optimiser.learning_rate, set train.gradient_clip (say 1.0) "
                     "or use train.precision 32-true"
                 )
         pl_module.watched.append(row.get("validation_loss", row["train_loss"]))

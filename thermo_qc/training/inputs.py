@@ -41,8 +41,8 @@ def checked_counts(cases: Sequence[Case], class_names: Sequence[str]) -> NDArray
     if absent:
         keys = ", ".join(case.key for case in cases[:8]) + (", ..." if len(cases) > 8 else "")
         raise TrainingError(
-            f"class '{absent[0]}' has no training pixel in the cases {keys}; add recordings that hold it, use other folds, "
-            "or take a class scheme without it"
+            f"class '{absent[0]}' has no training pixel in the cases {keys}; add recordings that hold it, use "
+            "other folds, or take a class scheme without it"
         )
     return counts
 
@@ -110,7 +110,9 @@ def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Te
     TrainingError
         When fewer than two curves are left.
     """
-    curves = np.concatenate([representation.curves(case.sequence, case.labelled) for case in cases])
+    curves = np.concatenate(
+        [representation.curves(case.sequence, case.labelled, sound_mask=case.class_map == 0) for case in cases]
+    )
     labels = np.concatenate([case.class_map[case.labelled] for case in cases])
     whole = np.isfinite(curves).all(axis=(1, 2))
     if not whole.all():
@@ -131,7 +133,7 @@ def stacks_of(
     """Return each case's stack, float32 (C, Y, X), and classes (Y, X); pixels with gaps become 0 and are ignored."""
     stacks, labels = [], []
     for case in cases:
-        stack = representation.stack(case.sequence)
+        stack = representation.stack(case.sequence, sound_mask=case.class_map == 0)
         whole = np.isfinite(stack).all(axis=0)
         stacks.append(np.where(whole, stack, np.float32(0)).astype(np.float32))
         labels.append(np.where(whole, case.class_map, IGNORE_LABEL).astype(np.uint8))

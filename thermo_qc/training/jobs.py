@@ -15,7 +15,7 @@ from torch import nn
 
 from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import choose
-from thermo_qc.models import Forest, build_curve_network, build_segmenter
+from thermo_qc.models import Forest, build_network, check_forest_parameters
 from thermo_qc.representation import Representation
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
 from thermo_qc.training.fitting import Progress, fit_network
@@ -67,15 +67,11 @@ class Job:
         return choose(kinds, self.experiment.model.kind, "kind of model")(train_cases, validation_cases)
 
     def _fit_forest(self, train_cases: Cases, _validation: Cases) -> tuple[Representation, dict[str, Any]]:
+        parameters, n_classes = self.experiment.model.parameters, len(self.class_names)
+        check_forest_parameters(parameters)
         representation = self._representation(train_cases)
         curves, labels = curves_of(train_cases, representation)
-        forest = Forest.fit(
-            curves.numpy(),
-            labels.numpy(),
-            n_classes=len(self.class_names),
-            seed=self.seed,
-            **self.experiment.model.parameters,
-        )
+        forest = Forest.fit(curves.numpy(), labels.numpy(), n_classes=n_classes, seed=self.seed, **parameters)
         return representation, {"forest": forest}
 
     def _fit_curves(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
@@ -85,7 +81,7 @@ class Job:
         counts = checked_counts(train_cases, self.class_names)
         representation = self._representation(train_cases)
         curves, labels = curves_of(train_cases, representation)
-        network = self._network(representation, build_curve_network)
+        network = self._network(representation)
         loader = CurveBatches(
             curves,
             labels,
@@ -99,9 +95,8 @@ class Job:
         validation = None
         if validation_cases:
             inputs, target = curves_of(validation_cases, representation)
-            validation = FixedBatches(
-                list(zip(inputs.split(_VALIDATION_BATCH), target.split(_VALIDATION_BATCH), strict=True))
-            )
+            parts = [slice(start, start + _VALIDATION_BATCH) for start in range(0, len(target), _VALIDATION_BATCH)]
+            validation = FixedBatches([(inputs[part], target[part]) for part in parts])
         return representation, {"network": self._fit(CurveModule, network, counts, loader, validation)}
 
     def _fit_stacks(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
@@ -115,7 +110,7 @@ class Job:
         representation = self._representation(train_cases)
         stacks, labels = stacks_of(train_cases, representation)
         counts = class_counts(labels, len(self.class_names))
-        network = self._network(representation, build_segmenter)
+        network = self._network(representation)
         loader = StackBatches(
             stacks,
             labels,
@@ -136,17 +131,22 @@ class Job:
 
     def _representation(self, cases: Cases) -> Representation:
         plain = Representation.from_config(self.experiment.representation)
-        return plain.fit([case.sequence for case in cases], masks=[case.labelled for case in cases])
+        return plain.fit(
+            [case.sequence for case in cases],
+            masks=[case.labelled for case in cases],
+            sound_masks=[case.class_map == 0 for case in cases],
+        )
 
-    def _network(self, representation: Representation, build: Any) -> nn.Module:
+    def _network(self, representation: Representation) -> nn.Module:
         torch.manual_seed(self.seed)
-        model, n_classes = self.experiment.model, len(self.class_names)
-        if build is build_segmenter:
-            sizes = {"in_channels": representation.n_stack_channels}
-        else:
-            sizes = {"n_steps": representation.n_steps, "n_channels": representation.n_curve_channels}
-        network: nn.Module = build(model.name, n_classes=n_classes, **sizes, **model.parameters)
-        return network
+        model = self.experiment.model
+        return build_network(
+            model.kind,
+            model.name,
+            representation=representation,
+            n_classes=len(self.class_names),
+            parameters=model.parameters,
+        )
 
     def _fit(
         self,

@@ -12,9 +12,9 @@ import torch
 
 from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import TrainingError
-from thermo_qc.models import TrainedModel, load_trained
+from thermo_qc.models import TrainedModel, load_trained, to_device
 from thermo_qc.training.datasets import Case
-from thermo_qc.training.devices import limited_threads, resolve_device
+from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress
 from thermo_qc.training.inputs import case_signature, checked_counts
 from thermo_qc.training.jobs import Job
@@ -59,7 +59,7 @@ def train_model(
     scheme_name : str
         Name of the class scheme, kept with the model.
     device : str
-        "cpu", "cuda", "cuda:N" or "auto".
+        "cpu", "cuda", "cuda:1", "mps" or "auto".
     threads : int, optional
         Threads of PyTorch; as they are when None.
     seed : int
@@ -80,7 +80,7 @@ def train_model(
     ConfigError
         When an option is wrong or impossible here.
     """
-    where = resolve_device(device)
+    where = to_device(device)
     checked_counts(train_cases, class_names)
     settings = _settings(experiment, class_names, class_depths_mm, scheme_name, seed)
     signature = case_signature([*train_cases, *validation_cases], {**settings, "validation": len(validation_cases)})
@@ -90,7 +90,7 @@ def train_model(
     elif target.is_file():
         return _finished(target, signature)
     folder.mkdir(parents=True, exist_ok=True)
-    gpus = [] if where.type == "cpu" else [where.index]
+    gpus = [where.index or 0] if where.type == "cuda" else []
     with limited_threads(threads), torch.random.fork_rng(devices=gpus):
         job = Job(
             experiment=experiment,
@@ -108,6 +108,7 @@ def train_model(
         representation=representation,
         class_names=tuple(class_names),
         class_depths_mm=tuple(class_depths_mm),
+        parameters=dict(experiment.model.parameters),
         metadata={"signature": signature, **settings},
         **core,
     )
@@ -123,7 +124,7 @@ def _settings(
     scheme_name: str,
     seed: int,
 ) -> dict[str, Any]:
-    """What decides a run's figures, in JSON types; the experiment's name, data paths and folds do not."""
+    """Collect what decides a run's figures, in JSON types; the experiment's name, data paths and folds do not."""
     return {
         "experiment": experiment.model_dump(mode="json", include={"representation", "model", "train"}),
         "class_names": list(class_names),
@@ -137,8 +138,8 @@ def _finished(target: Path, signature: str) -> TrainedModel:
     model = load_trained(target)
     if model.metadata.get("signature") != signature:
         raise TrainingError(
-            f"{target} belongs to another experiment (other settings, labels or recordings); train into another folder or "
-            "with resume=False"
+            f"{target} belongs to another experiment (other settings, labels or recordings); train into another folder "
+            "or with resume=False"
         )
     return model
 
