@@ -171,8 +171,8 @@ def _weighted(
         return np.empty((basis.shape[1], 0))
     n = basis.shape[1]
     products = (basis[:, :, None] * basis[:, None, :]).reshape(-1, n * n)
-    matrices: NDArray[np.float64] = (weights.T @ products).reshape(-1, n, n)
-    right: NDArray[np.float64] = (weights * logs).T @ basis
+    matrices = np.asarray(weights.T @ products, dtype=np.float64).reshape(-1, n, n)
+    right = np.asarray((weights * logs).T @ basis, dtype=np.float64)
     # Samples may crowd in a part of the axis: the tiny ridge keeps such a matrix solvable without moving good fits.
     matrices = matrices + 1e-12 * np.trace(matrices, axis1=1, axis2=2)[:, None, None] * np.eye(n)
     solution: NDArray[np.float64] = np.linalg.solve(matrices, right[:, :, None])[:, :, 0].T
