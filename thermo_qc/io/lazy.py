@@ -83,7 +83,7 @@ class FileFrames(ABC):
         parts, after = _split_key(key, self._shape)
         if any(part.stop <= part.start for part in parts):
             part_shape = tuple(max(0, part.stop - part.start) for part in parts)
-            return np.empty(part_shape, dtype=self._dtype)[after]
+            return np.asarray(np.empty(part_shape, dtype=self._dtype)[after])
         return np.asarray(self._fetch(parts)[after])
 
     def _fetch(self, parts: tuple[slice, slice, slice]) -> NDArray[Any]:
