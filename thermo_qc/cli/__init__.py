@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,8 @@ from thermo_qc.errors import ThermoQCError
 
 __all__ = ["main"]
 
-EXIT_GOOD, EXIT_UNEXPECTED, EXIT_WRONG, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_GOOD, EXIT_WRONG, EXIT_INTERRUPTED = 0, 2, 130
+_HANDLER = "thermo-qc"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 all good, 2 wrong usage or input, 3 some of several recordings failed, 130 interrupted.
+
+    Raises
+    ------
+    SystemExit
+        After ``--help`` and ``--version`` (code 0) and on wrong usage (code 2), as argparse does.
     """
     from thermo_qc.cli.parser import build_parser
 
@@ -34,10 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
     try:
-        return int(arguments.verb(arguments))
+        code = int(arguments.verb(arguments))
+        sys.stdout.flush()
+        return code
     except ThermoQCError as error:
         print(f"thermo-qc: {_one_line(str(error))}", file=sys.stderr)
         return EXIT_WRONG
+    except BrokenPipeError:
+        _close_quietly()
+        return EXIT_GOOD
     except OSError as error:
         print(f"thermo-qc: {_os_error(error)}", file=sys.stderr)
         return EXIT_WRONG
@@ -50,10 +62,17 @@ def _configure_logging(verbose: int) -> None:
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     logger = logging.getLogger("thermo_qc")
     logger.setLevel(level)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-        logger.addHandler(handler)
+    for old in [handler for handler in logger.handlers if handler.name == _HANDLER]:
+        logger.removeHandler(old)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.name = _HANDLER
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.addHandler(handler)
+
+
+def _close_quietly() -> None:
+    """Whoever read the output has gone (``thermo-qc info FILE | head -1``): write nothing more, nothing is wrong."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(text: str) -> str:

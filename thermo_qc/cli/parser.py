@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from thermo_qc import __version__
+from thermo_qc.cli import verbs
 from thermo_qc.errors import suggestion
 
 __all__ = ["FACT_OPTIONS", "build_parser"]
 
+LARGEST_SEED = 2**31
 Verb = Callable[[argparse.Namespace], int]
 
 FACT_OPTIONS: dict[str, tuple[type, str]] = {
@@ -37,26 +39,58 @@ FACT_OPTIONS: dict[str, tuple[type, str]] = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says which verb was probably meant."""
+    """Answers a typo with what was probably meant, and every mistake with one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            name, known = rest[0].partition("=")[0], self._option_string_actions
+            near = suggestion(name, known)
+            way_out = near if name.startswith("-") and near.startswith("; did") else f"; see {self.prog} --help"
+            self.error(f"'{name}' is not understood{way_out}", hint=False)
+        return found, rest
+
+    def error(self, message: str, hint: bool = True) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}{f'; see {self.prog} --help' if hint else ''}\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             names = [str(choice) for choice in action.choices]
             what = action.metavar or action.dest
-            raise argparse.ArgumentError(None, f"unknown {what} '{value}'{suggestion(str(value), names)}")
+            self.error(f"unknown {what} '{value}'{suggestion(str(value), names)}", hint=False)
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Type of an option: a whole number from `least` to the largest seed that all libraries take."""
+
+    def convert(text: str) -> int:
+        if not (text.strip().isdecimal() and least <= int(text) < LARGEST_SEED):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {LARGEST_SEED - 1}")
+        return int(text)
+
+    return convert
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; each verb's function is the attribute ``verb`` of what it parses."""
-    from thermo_qc.cli import verbs
-
     parser = _Parser(
         prog="thermo-qc",
-        description="Quality control by active infrared thermography: recordings in, defect maps, metrics and reports out.",
+        description=(
+            "Quality control by active infrared thermography: recordings in, defect maps, metrics and reports out."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"thermo-qc {__version__}")
     table = parser.add_subparsers(dest="verb_name", metavar="VERB", required=True, parser_class=_Parser)
+    _add_recording_verbs(table)
+    _add_training_verbs(table)
+    _add_result_verbs(table)
+    return parser
 
+
+def _add_recording_verbs(table: Any) -> None:
     info = _verb(table, "info", verbs.info, "say what a recording is, what is missing and how good it is")
     info.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
     info.add_argument("--json", action="store_true", help="one JSON object per recording and line")
@@ -71,7 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
     register.add_argument("recording", type=Path, metavar="FILE")
     register.add_argument("plate", metavar="PLATE", help="plate YAML or the name of a plate that ships")
     register.add_argument(
-        "--point", action="append", default=[], metavar="XPX,YPX,XMM,YMM", help="one picked point; four or more are needed"
+        "--point",
+        action="append",
+        default=[],
+        metavar="XPX,YPX,XMM,YMM",
+        help="one picked point; four or more are needed",
     )
     register.add_argument("--points", type=Path, metavar="FILE", help="CSV or YAML file of picked points")
     register.add_argument("--rectify", action="store_true", help="resample the frames to plate millimetres")
@@ -83,6 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
     _config(simulate)
     _output(simulate, "HDF5 file to write")
 
+
+def _add_training_verbs(table: Any) -> None:
     for name, function, text in (
         ("train", verbs.train, "train one model on every recording of a manifest"),
         ("cv", verbs.cv, "cross-validate a model and write its report"),
@@ -91,13 +131,27 @@ def build_parser() -> argparse.ArgumentParser:
         _config(verb)
         verb.add_argument("--manifest", type=Path, metavar="FILE", help="manifest instead of the configuration's own")
         verb.add_argument("--resume", action="store_true", help="insist on continuing the run in the output folder")
-        verb.add_argument("--seed", type=int, metavar="N", help="seed instead of the configuration's own")
+        verb.add_argument("--seed", type=_whole(0), metavar="N", help="seed instead of the configuration's own")
         _output(verb, "run folder")
         _machine(verb)
         if name == "cv":
             verb.add_argument("--leakage-gap", action="store_true", help="score under random-pixel folds as well")
-            verb.add_argument("--fold", type=int, action="append", metavar="N", help="this fold only (may be repeated)")
+            verb.add_argument(
+                "--fold", type=_whole(0), action="append", metavar="N", help="this fold only (may be repeated)"
+            )
 
+    demo = _verb(table, "demo", verbs.demo, "simulate the calibrated plate, train, cross-validate, compare and report")
+    _output(demo, "folder for everything the demo makes", default=Path("thermo-qc-demo"))
+    demo.add_argument(
+        "--full", action="store_true", help="cross-validate all methods and show the leakage gap (up to an hour)"
+    )
+    demo.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="seed of the simulations and trainings (0)"
+    )
+    _machine(demo)
+
+
+def _add_result_verbs(table: Any) -> None:
     evaluate = _verb(table, "evaluate", verbs.evaluate, "score a trained model on labelled recordings")
     _model(evaluate)
     evaluate.add_argument("manifest", type=Path, metavar="MANIFEST")
@@ -107,8 +161,12 @@ def build_parser() -> argparse.ArgumentParser:
     predict = _verb(table, "predict", verbs.predict, "make defect maps of recordings with a trained model")
     _model(predict)
     predict.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
-    predict.add_argument("--min-area-px", type=int, default=4, metavar="N", help="smaller regions are no indications (4)")
-    predict.add_argument("--region", type=Path, metavar="PNG", help="mask image; defects are called only where it is not 0")
+    predict.add_argument(
+        "--min-area-px", type=_whole(1), default=4, metavar="N", help="smaller regions are no indications (4)"
+    )
+    predict.add_argument(
+        "--region", type=Path, metavar="PNG", help="mask image; defects are called only where it is not 0"
+    )
     _output(predict, "folder for maps, pictures and tables")
     _machine(predict)
     _facts(predict)
@@ -116,13 +174,6 @@ def build_parser() -> argparse.ArgumentParser:
     report = _verb(table, "report", verbs.report, "write the HTML report of a run folder")
     report.add_argument("run", type=Path, metavar="RUN")
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (RUN/report.html)")
-
-    demo = _verb(table, "demo", verbs.demo, "simulate the calibrated plate, train, cross-validate, compare and report")
-    _output(demo, "folder for everything the demo makes", default=Path("thermo-qc-demo"))
-    demo.add_argument("--full", action="store_true", help="cross-validate all methods and show the leakage gap (up to an hour)")
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the simulations and trainings (0)")
-    _machine(demo)
-    return parser
 
 
 def _verb(table: Any, name: str, function: Verb, text: str) -> argparse.ArgumentParser:
@@ -133,13 +184,17 @@ def _verb(table: Any, name: str, function: Verb, text: str) -> argparse.Argument
 
 
 def _output(parser: argparse.ArgumentParser, text: str, default: Path | None = None) -> None:
-    parser.add_argument("-o", "--output", type=Path, required=default is None, default=default, metavar="OUT", help=text)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=default is None, default=default, metavar="OUT", help=text
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, for example train.epochs=5")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override, for example train.epochs=5"
+    )
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +204,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
 
 def _machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or auto (cpu)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
+    parser.add_argument("--threads", type=_whole(1), metavar="N", help="CPU threads (all)")
 
 
 def _facts(parser: argparse.ArgumentParser) -> None:

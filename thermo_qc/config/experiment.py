@@ -168,7 +168,7 @@ class ExperimentConfig(Strict):
     """One experiment."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataConfig = DataConfig()
     representation: RepresentationConfig = RepresentationConfig()
     model: ModelConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from thermo_qc.config.base import Strict
 from thermo_qc.config.facts import MaterialConfig
@@ -95,7 +95,7 @@ class SimulationConfig(Strict):
     specimen_id: str = ""
     acquisition_id: str = ""
     condition: str = ""
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**31)
     material: MaterialConfig | None = None
     conductivity_factor: PositiveFloat = 1.0
     heat_capacity_factor: PositiveFloat = 1.0

@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import platform
+import re
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,24 +22,33 @@ __all__ = ["RunFolder", "fingerprint_of", "open_run", "read_run", "remove_run", 
 
 log = logging.getLogger(__name__)
 
-_OWN_FILES = (
-    "run.json",
-    "config.yaml",
-    "splits.json",
-    "metrics.json",
-    "training_metrics.json",
-    "holes.csv",
-    "history.csv",
-    "report.html",
-    "summary.csv",
-    "failures.csv",
-    "model.safetensors",
-    "manifest.yaml",
-    "comparison.json",
-    "comparison.csv",
+RECORD = "run.json"
+FILES: dict[str, tuple[str, ...]] = {
+    "train": ("config.yaml", "training_metrics.json", "history.csv", "model.safetensors", "report.html"),
+    "cv": ("config.yaml", "splits.json", "metrics.json", "leakage.json", "holes.csv", "report.html"),
+    "evaluate": ("metrics.json", "holes.csv", "report.html"),
+    "predict": ("summary.csv", "failures.csv", "report.html"),
+    "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
+}
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "train": ("checkpoints", "tensorboard"),
+    "cv": ("predictions", "leakage", "fold_*"),
+    "evaluate": ("predictions",),
+    "predict": (),
+    "demo": ("data", "runs", "unseen", "leakage"),
+}
+_FOLD = re.compile(r"fold_\d+")
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "h5py",
+    "torch",
+    "lightning",
+    "segmentation-models-pytorch",
+    "scikit-learn",
+    "albumentations",
 )
-_OWN_FOLDERS = ("checkpoints", "logs", "predictions", "leakage", "data", "runs", "unseen")
-_PACKAGES = ("numpy", "scipy", "h5py", "torch", "lightning", "segmentation-models-pytorch", "scikit-learn", "albumentations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +62,7 @@ class RunFolder:
     record : dict
         Content of ``run.json`` so far.
     continued : bool
-        Whether an earlier, unfinished or finished run of the same command is there.
+        Whether an earlier run of the same command, configuration and data is there, finished or not.
     """
 
     path: Path
@@ -66,9 +75,9 @@ class RunFolder:
         return self.continued and self.record.get("status") == "complete"
 
     def update(self, **entries: Any) -> None:
-        """Add entries to ``run.json``."""
+        """Add entries to ``run.json``; `OutputError` when it cannot be written."""
         self.record.update(entries)
-        write_json(self.path / "run.json", self.record)
+        write_json(self.path / RECORD, self.record)
 
     def finish(self) -> None:
         """Mark the run as complete."""
@@ -76,7 +85,13 @@ class RunFolder:
 
 
 def fingerprint_of(content: Any) -> str:
-    """SHA-256 (hex) of JSON content with sorted keys: what must be equal for a run to be continued."""
+    """SHA-256 (hex) of JSON content with sorted keys: what must be equal for a run to be continued.
+
+    Examples
+    --------
+    >>> fingerprint_of({"a": 1, "b": 2}) == fingerprint_of({"b": 2, "a": 1})
+    True
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -87,41 +102,48 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
     ----------
     path : Path
         The folder; created with its parents.
-    command : str
+    command : {"train", "cv", "evaluate", "predict", "demo"}
         The verb.
     fingerprint : str
         Of configuration and data, see `fingerprint_of`.
     overwrite : bool
-        Remove what an earlier run left there, and start anew.
+        Start anew: what this command or the run that is there writes is removed, other files stay.
     resume : bool
         Insist that there is something to continue.
+
+    Returns
+    -------
+    RunFolder
+        With ``run.json`` written when the run is new, as it was when it is continued.
 
     Raises
     ------
     OutputError
-        When the folder is a file, holds anything else than this run, or `resume` finds nothing.
+        When the folder is a file, holds anything else than this run, cannot be written, holds folders that no run made
+        where this command needs its own, when `resume` finds nothing, or `resume` and `overwrite` are both asked for.
     """
+    if resume and overwrite:
+        raise OutputError("--resume continues a run and --overwrite removes it; give one of them")
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file, expected a folder for the results; choose another name")
     record = read_run(path)
     same = record is not None and record.get("command") == command and record.get("fingerprint") == fingerprint
-    if path.is_dir() and any(path.iterdir()) and not same:
-        what = _describe(record, command)
-        if not overwrite:
-            raise OutputError(f"{path} holds {what}; choose another folder or add --overwrite")
-        remove_run(path)
-    if same and overwrite:
-        remove_run(path)
-        same = False
     if resume and not same:
-        raise OutputError(f"--resume: {path} holds no {command} run to continue; leave --resume out to start one")
+        raise OutputError(
+            f"--resume: {path} holds no '{command}' run of this configuration and data to continue; "
+            "leave --resume out to start one"
+        )
+    if not same and not overwrite and _is_used(path):
+        raise OutputError(f"{path} holds {_describe(record, command)}; choose another folder or add --overwrite")
+    if same and record is not None and not overwrite:
+        log.info("continuing the %s run in %s", command, path)
+        return RunFolder(path=path, record=record, continued=True)
+    if overwrite:
+        remove_run(path, command)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} cannot be created: {error.strerror}; choose another folder") from error
-    if same and record is not None:
-        log.info("continuing the %s run in %s", command, path)
-        return RunFolder(path=path, record=record, continued=True)
     fresh = {
         "command": command,
         "status": "running",
@@ -138,18 +160,47 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
 def read_run(path: Path) -> dict[str, Any] | None:
     """Content of a folder's ``run.json``; None when there is none that can be read."""
     try:
-        content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        content = json.loads((path / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 
 
-def remove_run(path: Path) -> None:
-    """Remove what runs write into a folder, and nothing else that may lie there."""
-    for name in _OWN_FILES:
-        (path / name).unlink(missing_ok=True)
-    for folder in _existing_folders(path):
-        shutil.rmtree(folder)
+def remove_run(path: Path, command: str) -> None:
+    """Make room for a run: remove what the run that is there wrote, and the files that `command` will write.
+
+    Folders are removed only where ``run.json`` says that a run made them; ``run.json`` itself goes last, so that an
+    interrupted removal can be repeated.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder; nothing happens where there is none.
+    command : str
+        The verb that will write there.
+
+    Raises
+    ------
+    OutputError
+        When a folder that `command` needs is there and no run made it, or something cannot be removed.
+    """
+    earlier = str((read_run(path) or {}).get("command"))
+    own = _folders(path, earlier)
+    strange = [folder.name for folder in _folders(path, command) if folder not in own]
+    if strange:
+        raise OutputError(
+            f"{path} holds a folder '{strange[0]}' that no run is known to have made, so --overwrite leaves it alone; "
+            "choose another folder or move it away"
+        )
+    try:
+        for folder in own:
+            folder.unlink() if folder.is_symlink() else shutil.rmtree(folder)
+        for name in (*FILES.get(earlier, ()), *FILES[command], RECORD):
+            (path / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or path} cannot be removed: {error.strerror}; close what uses it or choose another folder"
+        ) from error
 
 
 def versions() -> dict[str, str]:
@@ -163,16 +214,28 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _existing_folders(path: Path) -> Iterable[Path]:
-    named = [path / name for name in _OWN_FOLDERS]
-    return [folder for folder in [*named, *path.glob("fold_*")] if folder.is_dir() and not folder.is_symlink()]
+def _folders(path: Path, command: str) -> list[Path]:
+    """Folders of a command that are there."""
+    wanted = [one for name in FOLDERS.get(command, ()) for one in sorted(path.glob(name))]
+    return [one for one in wanted if one.is_dir() and (_FOLD.fullmatch(one.name) or not one.name.startswith("fold_"))]
+
+
+def _is_used(path: Path) -> bool:
+    """Whether a folder holds more than the litter of file managers and of interrupted writing."""
+    if not path.is_dir():
+        return False
+    return any(one.name not in _LITTER and not _is_partial(one.name) for one in path.iterdir())
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".part")
 
 
 def _describe(record: dict[str, Any] | None, command: str) -> str:
-    if record is None:
+    if record is None or "command" not in record:
         return "files that are not from a run"
-    if record.get("command") != command:
-        return f"a '{record.get('command')}' run, not a '{command}' run"
+    if record["command"] != command:
+        return f"a '{record['command']}' run, not a '{command}' run"
     return f"a '{command}' run with another configuration or other data"
 
 
