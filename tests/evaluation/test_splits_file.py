@@ -92,6 +92,12 @@ def test_sha256_is_the_same_on_every_machine():
         (lambda c: c["recordings"][0].update(shape=[4, 4]), "content is broken .mask of"),
         (lambda c: c["recordings"][0].update(shape=[10**6, 10**6]), "content is broken .shape"),
         (lambda c: c.update(n_folds=2), "content is broken"),
+        (lambda c: c.update(n_folds=float("inf")), "content is broken"),
+        (lambda c: c["recordings"][0].update(shape=[1]), "content is broken"),
+        (
+            lambda c: c["recordings"][0].update(fold=70000, valid=c["recordings"][0]["guards"][0]),
+            "content is broken|sha256",
+        ),
         (lambda c: c.update(format="other 1"), "format is 'other 1', expected 'thermo_qc splits 1'"),
     ],
 )
@@ -105,7 +111,7 @@ def test_changed_files_are_refused(make_item, tmp_path, change, message):
         Splits.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00\x01"])
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00\x01", "[" * 200_000])
 def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "splits.json"
     path.write_text(text, encoding="utf-8")

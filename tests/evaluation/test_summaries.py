@@ -82,6 +82,13 @@ def test_holes_grid_and_depth(results):
     }
 
 
+def test_holes_of_the_joined_maps_replace_the_folds_own(results):
+    summary = summarise(results, NAMES, holes=[entry(True, 1.0, 1.5, 9.0)])
+    assert len(summary["holes"]) == 1 and summary["grid"]["total"] == [[1]]
+    assert (summary["detection"]["total"], summary["detectable"]["total"], summary["depth"]["n"]) == (1, 1, 1)
+    assert summarise(results, NAMES, holes=[])["detection"]["total"] == 0
+
+
 def test_fold_without_defects_stays_out_of_the_means(results):
     bare = result(2, [[50, 0, 0], [0, 0, 0], [0, 0, 0]])
     summary = summarise([*results, bare], NAMES)

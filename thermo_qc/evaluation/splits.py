@@ -173,20 +173,21 @@ class Splits:
             raise InputError(f"{path} does not exist; run the cross-validation that writes it") from None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CorruptFileError(path, "content", "JSON", "something else", _HINT) from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             found = content.get("format") if isinstance(content, dict) else type(content).__name__
             raise CorruptFileError(path, "format", f"'{FORMAT}'", repr(found), _HINT)
         try:
             splits = _from_json(content)
-        except (KeyError, TypeError, ValueError, AttributeError, zlib.error, binascii.Error, FoldError) as error:
+        except _BROKEN as error:
             raise CorruptFileError(path, "content", "complete splits", f"broken ({error})", _HINT) from error
         if splits.sha256 != content.get("sha256"):
             raise CorruptFileError(path, "sha256", splits.sha256[:12], str(content.get("sha256"))[:12], _HINT)
         return splits
 
 
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, OverflowError, zlib.error, binascii.Error, FoldError)
 _HINT = "the file was changed or cut after it was written; make the splits again"
 
 

@@ -16,7 +16,9 @@ __all__ = ["comparison_row", "depth_errors", "leakage_row", "summarise"]
 Result = Mapping[str, Any]
 
 
-def summarise(fold_results: Sequence[Result], class_names: Sequence[str]) -> dict[str, Any]:
+def summarise(
+    fold_results: Sequence[Result], class_names: Sequence[str], *, holes: Sequence[Result] | None = None
+) -> dict[str, Any]:
     """Join the results of the folds.
 
     Parameters
@@ -26,6 +28,9 @@ def summarise(fold_results: Sequence[Result], class_names: Sequence[str]) -> dic
         ``false_calls`` (regions).
     class_names : sequence of str
         Names of all classes.
+    holes : sequence of dict, optional
+        Hole table of the joined out-of-fold maps, for folds that cut through defects (blocks, random pixels), where
+        the folds' own tables would count a defect once per part; None joins those tables.
 
     Returns
     -------
@@ -44,7 +49,8 @@ def summarise(fold_results: Sequence[Result], class_names: Sequence[str]) -> dic
     if not fold_results:
         raise FoldError("there are no fold results to summarise; train and score at least one fold")
     confusion = np.sum([result["metrics"]["confusion"] for result in fold_results], axis=0)
-    holes = [dict(hole) for result in fold_results for hole in result.get("holes", ())]
+    parts = [hole for result in fold_results for hole in result.get("holes", ())]
+    listed = [dict(hole) for hole in (parts if holes is None else holes)]
     mean, std, counts = _spread([result["metrics"] for result in fold_results])
     calls = [result["false_calls"] for result in fold_results if result.get("false_calls") is not None]
     return {
@@ -54,11 +60,11 @@ def summarise(fold_results: Sequence[Result], class_names: Sequence[str]) -> dic
         "mean": mean,
         "std": std,
         "count": counts,
-        "holes": holes,
-        "detection": detection_rate(holes),
-        "detectable": detection_rate(detectable_holes(holes)),
-        "grid": detection_grid(holes),
-        "depth": depth_errors(holes),
+        "holes": listed,
+        "detection": detection_rate(listed),
+        "detectable": detection_rate(detectable_holes(listed)),
+        "grid": detection_grid(listed),
+        "depth": depth_errors(listed),
         "false_calls": sum(calls) if calls else None,
         "leakage": None,
     }
