@@ -14,10 +14,10 @@ import yaml
 from numpy.typing import NDArray
 
 from thermo_qc.config import read_yaml
-from thermo_qc.errors import InputError, OutputError
+from thermo_qc.errors import ConfigError, InputError, OutputError
 from thermo_qc.io import read_sequence, sha256_of, truth_of_plate, write_sequence, write_text
 from thermo_qc.io.sidecar import sidecar_candidates
-from thermo_qc.plate import PlateSpec, load_plate
+from thermo_qc.plate import PlateSpec, load_plate, pixel_centres_mm
 from thermo_qc.preprocess import Registration, fit_homography, rectify
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows.convert import check_new_recording
@@ -110,11 +110,13 @@ def run(
         When the registration puts no pixel on the plate.
     OutputError
         When an output cannot or must not be written.
+    ConfigError
+        When options contradict one another or a fact is wrong.
     """
     recording, output = Path(recording), Path(output)
-    registration_path = _check_outputs(
-        recording, output, rectify or rectified_pitch_mm is not None, overwrite=overwrite
-    )
+    if rectified_pitch_mm is not None and not rectify:
+        raise ConfigError("a pitch for the rectified recording came without rectify; pass --rectify too")
+    registration_path = _check_outputs(recording, output, rectify=rectify, overwrite=overwrite)
     spec = load_plate(plate)
     sequence = read_sequence(recording, **facts)
     table = _table(points)
@@ -127,11 +129,11 @@ def run(
         sequence.frames, "register", parameters={"plate": spec.name, **registration.to_dict()}, **changes
     )
     if rectify:
-        pitch = rectified_pitch_mm or scale_mm
+        pitch = scale_mm if rectified_pitch_mm is None else rectified_pitch_mm
         registered = _rectified(registered, registration, spec, pitch)
-    write_text(registration_path, _registration_text(registration, spec, plate, recording, scale_mm))
     if registration_path != output:
         write_sequence(registered, output)
+    write_text(registration_path, _registration_text(registration, spec, plate, recording, scale_mm))
     warning = _warning(registration, spec, scale_mm)
     logger.info("%s: residual %.3f mm over %d points", recording, registration.residual_mm, len(table))
     return RegistrationResult(
@@ -145,13 +147,13 @@ def run(
     )
 
 
-def _check_outputs(recording: Path, output: Path, rectifying: bool, *, overwrite: bool) -> Path:
+def _check_outputs(recording: Path, output: Path, *, rectify: bool, overwrite: bool) -> Path:
     if output.suffix.lower() in RECORDINGS:
         check_new_recording(output, recording, RECORDINGS, overwrite=overwrite)
         registration_path = output.with_name(f"{output.stem}.registration.yaml")
     elif output.suffix.lower() in REGISTRATIONS:
         registration_path = output
-        if rectifying:
+        if rectify:
             raise OutputError(f"{output} holds a registration only; name an .h5 file for the rectified recording")
     else:
         endings = ", ".join((*REGISTRATIONS, *RECORDINGS))
@@ -234,8 +236,8 @@ def _check_inside(table: NDArray[np.float64], shape: tuple[int, int]) -> None:
     for number, (x, y) in enumerate(table[:, :2], start=1):
         if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
             raise InputError(
-                f"picked point {number} lies at x {x:g}, y {y:g} px, outside the frame of {width} columns and {height} rows; "
-                "x counts columns, y rows, both from 0"
+                f"picked point {number} lies at x {x:g}, y {y:g} px, outside the frame of {width} columns and "
+                f"{height} rows; x counts columns, y rows, both from 0"
             )
 
 
@@ -251,18 +253,10 @@ def _rectified(
 ) -> ThermalSequence:
     """Frames on the plate's grid; the truth is drawn anew there, and left out where the camera did not look."""
     flat = rectify(sequence, registration, (spec.width_mm, spec.height_mm), pitch_mm)
-    seen = np.isfinite(flat.frames[0, :, :]) if flat.truth is None else flat.truth.defect_index >= 0
-    inside = seen | _in_frame(registration, flat.frame_shape, pitch_mm, sequence.frame_shape)
-    return replace(flat, truth=spec.truth(pitch_mm).restricted_to(inside))
-
-
-def _in_frame(
-    registration: Registration, shape: tuple[int, int], pitch_mm: float, frame_shape: tuple[int, int]
-) -> NDArray[np.bool_]:
-    from thermo_qc.plate import pixel_centres_mm
-
-    x, y = registration.to_px(*pixel_centres_mm(shape, pitch_mm))
-    return (x >= 0) & (x <= frame_shape[1] - 1) & (y >= 0) & (y <= frame_shape[0] - 1)
+    height, width = sequence.frame_shape
+    x, y = registration.to_px(*pixel_centres_mm(flat.frame_shape, pitch_mm))
+    seen = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return replace(flat, truth=spec.truth(pitch_mm).restricted_to(seen))
 
 
 def _registration_text(
@@ -295,7 +289,5 @@ def _warning(registration: Registration, spec: PlateSpec, scale_mm: float) -> st
     x, y = registration.points_mm.T
     outside = np.flatnonzero((x < 0) | (x > spec.width_mm) | (y < 0) | (y > spec.height_mm))
     if outside.size:
-        said.append(
-            f"picked point {int(outside[0]) + 1} lies outside the {spec.width_mm:g} x {spec.height_mm:g} mm plate"
-        )
+        said.append(f"picked point {outside[0] + 1} lies outside the {spec.width_mm:g} x {spec.height_mm:g} mm plate")
     return "; ".join(said)
