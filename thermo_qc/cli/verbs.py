@@ -61,7 +61,9 @@ def register(arguments: Namespace) -> int:
         **_facts(arguments),
     )
     print(f"wrote {arguments.output}")
-    print(f"residual {result.residual_mm:.2f} mm over {result.n_points} points, {result.pixel_pitch_mm:.3f} mm per pixel")
+    print(
+        f"residual {result.residual_mm:.2f} mm over {result.n_points} points, {result.pixel_pitch_mm:.3f} mm per pixel"
+    )
     if result.warning:
         print(f"thermo-qc: {result.warning}", file=sys.stderr)
     return 0
@@ -149,7 +151,10 @@ def predict(arguments: Namespace) -> int:
     failed = sum(bool(result.error) for result in results)
     print(f"wrote {arguments.output / 'summary.csv'}")
     if failed:
-        print(f"thermo-qc: {failed} of {len(results)} recordings failed; see {arguments.output / 'failures.csv'}", file=sys.stderr)
+        print(
+            f"thermo-qc: {failed} of {len(results)} recordings failed; see {arguments.output / 'failures.csv'}",
+            file=sys.stderr,
+        )
     if failed and len(results) == 1:
         return 2
     return 3 if failed else 0
@@ -240,4 +245,3 @@ def _class_table(metrics: Mapping[str, Any]) -> str:
 
     rows = [{"class": name, **values} for name, values in metrics["per_class"].items()]
     return render_table(rows, ["class", "precision", "recall", "f1", "iou", "support"])
-
