@@ -59,7 +59,7 @@ def experiment() -> Callable[..., ExperimentConfig]:
     """Build a small experiment; keywords replace fields of `train`."""
 
     def build(
-        kind: str = "curve", name: str = "mlp", parameters: dict[str, object] | None = None, **train: object
+        kind: str = "curve", name: str = "cnn1d", parameters: dict[str, object] | None = None, **train: object
     ) -> ExperimentConfig:
         settings = {"epochs": 3, "batch_size": 128 if kind == "curve" else 2, **train}
         return ExperimentConfig.model_validate(

@@ -10,14 +10,14 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.io.files import atomic_path
 from thermo_qc.training.devices import accelerator_of, quiet_lightning
-from thermo_qc.training.history import EpochStreams, History, ProgressCall, write_history
+from thermo_qc.training.history import Checkpoints, EpochStreams, History, ProgressCall, write_history
 from thermo_qc.training.module import CurveModule
 
 __all__ = ["AtomicCheckpointIO", "fit_network", "read_checkpoint"]
@@ -172,16 +172,7 @@ def _has_ended(checkpoint: dict[str, Any], epochs: int, history: History) -> boo
 
 
 def _callbacks(folder: Path, validation: Any, early_stopping_epochs: int | None) -> list[Any]:
-    watched = None if validation is None else _WATCHED
-    keep = ModelCheckpoint(
-        dirpath=str(folder / "checkpoints"),
-        filename="best",
-        monitor=watched,
-        save_top_k=0 if watched is None else 1,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    keep = Checkpoints(folder / "checkpoints", None if validation is None else _WATCHED)
     if early_stopping_epochs is None:
         return [keep]
     stop = EarlyStopping(_WATCHED, patience=early_stopping_epochs, check_finite=False, check_on_train_epoch_end=True)

@@ -1,4 +1,4 @@
-"""Callbacks of a run: random streams of each epoch, the history table, progress."""
+"""Callbacks of a run: random streams of each epoch, history, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning
+import lightning.pytorch.callbacks
 import numpy as np
 import torch
 
@@ -17,7 +18,7 @@ from thermo_qc.errors import TrainingError
 from thermo_qc.io.files import write_text
 from thermo_qc.training.module import CurveModule
 
-__all__ = ["EpochStreams", "History", "ProgressCall", "read_history", "write_history"]
+__all__ = ["Checkpoints", "EpochStreams", "History", "ProgressCall", "read_history", "write_history"]
 
 
 class HasEpoch(Protocol):
@@ -84,6 +85,40 @@ class History(lightning.Callback):  # type: ignore[misc]
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the rows of the epochs before the checkpoint."""
         self.rows = [dict(row) for row in state_dict["rows"]]
+
+
+class Checkpoints(lightning.pytorch.callbacks.Checkpoint):  # type: ignore[misc]
+    """Keeps the whole state of the last epoch and the weights of the best one.
+
+    Lightning's own ModelCheckpoint writes the last epoch only when it is the best, and forgets its best figure when the
+    folder has been moved.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``last.ckpt`` and, where a figure is watched, ``best.ckpt``.
+    watched : str, optional
+        Name of the figure that the best epoch has lowest.
+    """
+
+    def __init__(self, folder: Path, watched: str | None) -> None:
+        self.folder, self.watched, self.best = folder, watched, math.inf
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: CurveModule) -> None:
+        """Lightning's hook, after all other callbacks."""
+        del pl_module
+        if self.watched is not None and float(trainer.callback_metrics[self.watched]) < self.best:
+            self.best = float(trainer.callback_metrics[self.watched])
+            trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+        trainer.save_checkpoint(self.folder / "last.ckpt")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lowest figure so far, for the checkpoint."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the lowest figure of the epochs before the checkpoint."""
+        self.best = float(state_dict["best"])
 
 
 class ProgressCall(lightning.Callback):  # type: ignore[misc]
