@@ -83,11 +83,11 @@ def write_hdf5(tmp_path: Path, frames: np.ndarray) -> Callable[..., Path]:
             "/Data/Tdata": np.moveaxis(frames, 0, -1),
             "/MetaData/DomainValues": np.arange(5) * 0.5,
         }
-        content |= {path.replace("__", "/"): value for path, value in datasets.items()}
+        content |= {"/" + path.replace("__", "/"): value for path, value in datasets.items()}
         with h5py.File(tmp_path / name, "w") as file:
             for path, value in content.items():
                 if value is not None:
-                    file[path if path.startswith("/") else f"/{path}"] = value
+                    file[path] = value
         return tmp_path / name
 
     return write
@@ -96,7 +96,7 @@ def write_hdf5(tmp_path: Path, frames: np.ndarray) -> Callable[..., Path]:
 def assert_same(left: ThermalSequence, right: ThermalSequence) -> None:
     """Compare two sequences field by field."""
     np.testing.assert_array_equal(left.frames[:, :, :], right.frames[:, :, :])
-    assert np.dtype(left.frames.dtype) == np.dtype(right.frames.dtype).newbyteorder("=")
+    assert np.dtype(left.frames.dtype).newbyteorder("=") == np.dtype(right.frames.dtype).newbyteorder("=")
     np.testing.assert_array_equal(left.times_s, right.times_s)
     names = ("unit", "pixel_pitch_mm", "excitation", "ambient_c", "emissivity", "thickness_mm", "netd_k", "material")
     for name in (*names, "camera", "specimen_id", "acquisition_id", "history"):

@@ -195,9 +195,7 @@ class CountingFrames:
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.npz"])
-def test_lazy_frames_are_written_in_bounded_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_lazy_frames_are_written_in_bounded_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(frame_blocks, "__defaults__", ((1, 1, 1), 2**21))
     source = CountingFrames()
     sequence = ThermalSequence(frames=source, times_s=np.arange(300.0), unit="K")

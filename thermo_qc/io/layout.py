@@ -8,30 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ConfigError, CorruptFileError
+from thermo_qc.errors import CorruptFileError
 
 __all__ = ["arrange", "axis_order", "check_three_axes"]
 
 
-def axis_order(path: Path, axes: str) -> tuple[int, int, int]:
+def axis_order(axes: str) -> tuple[int, int, int]:
     """Axis of the stored array for time, row and column.
 
     Parameters
     ----------
-    path : Path
-        For the message.
     axes : str
         Names of the stored axes in their order, each of t, y and x once ("yxt").
-
-    Raises
-    ------
-    ConfigError
-        When a name is missing or comes twice.
     """
-    if sorted(axes) != ["t", "x", "y"]:
-        raise ConfigError(
-            f"{path}: axes is '{axes}', expected each of t (time), y (row), x (column) once, such as 'tyx'"
-        )
     return axes.index("t"), axes.index("y"), axes.index("x")
 
 
@@ -45,7 +34,7 @@ def check_three_axes(path: Path, field: str, shape: tuple[int, ...], kind: str) 
         )
 
 
-def arrange(path: Path, array: NDArray[Any], axes: str) -> NDArray[Any]:
+def arrange(array: NDArray[Any], axes: str) -> NDArray[Any]:
     """Turn an array with named axes into (T, Y, X), contiguous; logical values become uint8."""
-    stack = np.ascontiguousarray(np.transpose(array, axis_order(path, axes)))
+    stack = np.ascontiguousarray(np.transpose(array, axis_order(axes)))
     return stack.astype(np.uint8) if stack.dtype == bool else stack

@@ -134,10 +134,9 @@ def _axes(path: Path, variable: Variable, axes: str | None) -> str:
     if axes is None:
         readings = []
         for candidate in ("yxt", "tyx"):
-            t, y, x = (variable.shape[axis] for axis in axis_order(path, candidate))
+            t, y, x = (variable.shape[axis] for axis in axis_order(candidate))
             readings.append(f"axes={candidate} ({t} frames of {y} x {x})")
         raise MissingFactError(f"{path}: {variable} does not say which axis is time; give {' or '.join(readings)}")
-    axis_order(path, axes)
     return axes
 
 
@@ -151,7 +150,7 @@ def _variables_5(path: Path) -> Iterator[Variable]:
 
 
 def _loader_5(path: Path, name: str) -> Callable[[str], FrameSource]:
-    return lambda axes: arrange(path, _real(path, name, scipy.io.loadmat(path, variable_names=[name])[name]), axes)
+    return lambda axes: arrange(_real(path, name, scipy.io.loadmat(path, variable_names=[name])[name]), axes)
 
 
 def _inside_5(path: Path, name: str, value: Any, level: int) -> Iterator[Variable]:
@@ -166,7 +165,7 @@ def _inside_5(path: Path, name: str, value: Any, level: int) -> Iterator[Variabl
             yield _cell_variable(path, name, cells)
     elif value.dtype.kind in "fiubc":
         yield Variable(
-            name=name, kind="array", shape=value.shape, load=lambda axes: arrange(path, _real(path, name, value), axes)
+            name=name, kind="array", shape=value.shape, load=lambda axes: arrange(_real(path, name, value), axes)
         )
 
 
@@ -180,7 +179,7 @@ def _cell_variable(path: Path, name: str, cells: list[NDArray[Any]]) -> Variable
             if cell.shape != cells[0].shape or cell.dtype != cells[0].dtype:
                 expected = f"{cells[0].dtype} of shape {cells[0].shape} like the first"
                 raise CorruptFileError(path, f"{name}{{{number}}}", expected, f"{cell.dtype} of shape {cell.shape}")
-        return arrange(path, _real(path, name, np.stack(cells)), axes)
+        return arrange(_real(path, name, np.stack(cells)), axes)
 
     return Variable(name=name, kind="cell", shape=(len(cells), *cells[0].shape), load=load)
 
@@ -234,7 +233,7 @@ def _array_73(path: Path, name: str, node: h5py.Dataset) -> Variable:
     check_dataset(node, path, name)
 
     def load(axes: str) -> FrameSource:
-        t, y, x = (2 - axis for axis in axis_order(path, axes))
+        t, y, x = (2 - axis for axis in axis_order(axes))
         size = (shape[2 - t], shape[2 - y], shape[2 - x])
         return HDF5Frames(path, node_name, size, dtype, order=(t, y, x), slab=1 if chunks is None else chunks[t])
 

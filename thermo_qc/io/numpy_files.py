@@ -62,7 +62,7 @@ def open_npy(path: Path, **options: Any) -> ThermalSequence:
     if stored != wanted:
         found = "truncated" if stored < wanted else "too long"
         raise CorruptFileError(path, "array", f"{wanted} bytes for shape {shape}", f"{found} ({stored} bytes)")
-    order = axis_order(path, facts.axes or "tyx")
+    order = axis_order(facts.axes or "tyx")
     t, y, x = (shape[axis] for axis in order)
     frames = NpyFrames(path, (t, y, x), np.dtype(np.uint8) if dtype.kind == "b" else dtype, order)
     return assemble(path, frames, Found(), facts, NPY_READER.name)
@@ -98,7 +98,7 @@ def open_npz(path: Path, **options: Any) -> ThermalSequence:
         frames = _member(path, archive, names[name])
         check_three_axes(path, name, frames.shape, frames.dtype.kind)
         times = _member(path, archive, names[TIMES]).astype(np.float64) if TIMES in names else None
-    frames = arrange(path, frames, facts.axes or "tyx")
+    frames = arrange(frames, facts.axes or "tyx")
     return assemble(path, frames, Found(times_s=times, times_field=TIMES), facts, NPZ_READER.name)
 
 
