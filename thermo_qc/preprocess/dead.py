@@ -17,6 +17,7 @@ LARGEST_CLUSTER_PX = 30
 OUTLIER_SIGMAS = 10.0
 OUTLIER_SHARE = 0.02
 FLICKER_RATIO = 8.0
+FLICKER_SHARE = 0.005
 STUCK_SHARE = 0.05
 
 
@@ -26,8 +27,9 @@ def find_dead_pixels(sequence: ThermalSequence) -> NDArray[np.bool_]:
     A pixel is dead when (1) it lacks values that other pixels have, (2) it does not follow the scene (constant, or
     next to no range and noise), (3) its mean or its standard deviation over time lies outside those of its neighbours
     by more than they differ among themselves, ten robust standard deviations of such differences and two percent of
-    the map's spread, or (4) its noise is eight times that of its neighbours and of the plate. Connected groups of more
-    than 30 such pixels are no dead pixels but regions (outside the plate, masked, saturated) and left alone.
+    the map's spread, or (4) its noise is eight times that of its neighbours and of the plate and half a percent of the
+    plate's range. Connected groups of more than 30 such pixels are no dead pixels but regions (outside the plate,
+    masked, saturated) and left alone.
 
     Parameters
     ----------
@@ -82,10 +84,9 @@ def _outliers(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np
 def _flickering(statistics: PixelStatistics, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
     noise = np.where(bad, np.nan, statistics.noise)
     typical = _median(noise)
-    if typical <= 1e-3 * _median(statistics.maximum - statistics.minimum):
-        return np.zeros(bad.shape, dtype=bool)
     _, _, high = _neighbour_ranks(noise)
-    limit = FLICKER_RATIO * np.fmax(np.nan_to_num(high, nan=0.0), typical)
+    least = FLICKER_SHARE * _median(statistics.maximum - statistics.minimum)
+    limit = np.maximum(FLICKER_RATIO * np.fmax(np.nan_to_num(high, nan=0.0), typical), least)
     return np.asarray(np.nan_to_num(noise, nan=0.0) > limit)
 
 

@@ -52,8 +52,8 @@ def resampling_matrix(times_s: NDArray[np.float64], new_times_s: NDArray[np.floa
 
     A new time owns the bin between the midpoints to its neighbours; the outermost bins do not reach beyond the wanted
     times, so frames before the start (still heating, say) have no part. Where two or more frames fall into a bin their
-    mean is taken (less noise, no aliasing), moved to the new time along their regression line; elsewhere the value is
-    interpolated linearly.
+    mean is taken (less noise, no aliasing), moved to the new time along their regression line; when all of them lie
+    on one side of it, the neighbour on the other side joins them. Elsewhere the value is interpolated linearly.
 
     Parameters
     ----------
@@ -83,8 +83,11 @@ def resampling_matrix(times_s: NDArray[np.float64], new_times_s: NDArray[np.floa
     first = np.searchsorted(old, np.concatenate([new[:1], middles]), side="left")
     last = np.append(np.searchsorted(old, middles, side="left"), np.searchsorted(old, new[-1], side="right"))
     for row in np.flatnonzero(last - first >= 2):
+        used = np.union1d(np.arange(first[row], last[row]), np.flatnonzero(weights[row]))
+        if old[first[row]] <= new[row] <= old[last[row] - 1]:
+            used = np.arange(first[row], last[row])
         weights[row] = 0.0
-        weights[row, first[row] : last[row]] = _line_weights(old[first[row] : last[row]], new[row])
+        weights[row, used] = _line_weights(old[used], new[row])
     return weights
 
 
@@ -112,10 +115,7 @@ def _interpolation(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArra
 
 
 def _line_weights(times: NDArray[np.float64], target: float) -> NDArray[np.float64]:
-    """Mean of the frames in a bin, moved to the target time by their regression line.
-
-    The correction is limited to the span of the frames, so no weight runs away when all of them lie on one side.
-    """
+    """Mean of the frames in a bin, moved to the target time by their regression line; never beyond their span."""
     centred = times - times.mean()
     shift = float(np.clip(target, times[0], times[-1]) - times.mean())
     weights: NDArray[np.float64] = 1.0 / times.size + shift * centred / float((centred**2).sum())

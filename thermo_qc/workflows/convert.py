@@ -72,6 +72,6 @@ def check_new_recording(output: Path, source: Path, endings: tuple[str, ...], *,
     for sidecar in sidecar_candidates(output):
         if sidecar.is_file():
             raise OutputError(
-                f"{sidecar} states facts about {source.name}; they go into {output.name} and would then be applied to it "
-                "a second time; choose another name or folder for the output"
+                f"{sidecar} states facts about {source.name}, which {output.name} will hold: it must not apply to "
+                "both; choose another name or folder for the output"
             )
