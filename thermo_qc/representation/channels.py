@@ -11,6 +11,7 @@ __all__ = [
     "gain_matched_difference",
     "log_derivative",
     "log_derivative_noise",
+    "normalised_noise",
     "spatial_noise",
     "typical_divisor",
 ]
@@ -128,13 +129,45 @@ def log_derivative(rise: NDArray[np.float32], elapsed_s: NDArray[np.float64]) ->
 
 
 def log_derivative_noise(
-    typical_curve: NDArray[np.float64], noise: NDArray[np.float64], elapsed_s: NDArray[np.float64]
+    typical_curve: NDArray[np.float64], elapsed_s: NDArray[np.float64], white: NDArray[np.float64], common: float
 ) -> NDArray[np.float64]:
-    """Noise of `log_derivative` on a typical curve (T,) whose steps have the given noise (T,)."""
+    """Noise of `log_derivative`.
+
+    Parameters
+    ----------
+    typical_curve : ndarray, shape (T,)
+        Rise of a typical pixel.
+    elapsed_s : ndarray, shape (T,)
+        Positive time since the origin, s.
+    white : ndarray, shape (T,)
+        Independent noise of the steps of the rise.
+    common : float
+        Noise that all steps of a pixel share, from its cold frame.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+    """
     slopes = np.asarray(np.gradient(np.eye(elapsed_s.size), np.log(elapsed_s), axis=0))
     floor = max(FLOOR_SHARE * float(np.abs(typical_curve).mean()), float(np.finfo(np.float32).tiny))
-    relative = noise / np.maximum(typical_curve, floor)
-    return np.asarray(np.sqrt(slopes**2 @ relative**2))
+    return _carried(slopes / np.maximum(typical_curve, floor), white, common)
+
+
+def normalised_noise(
+    typical_curve: NDArray[np.float64], white: NDArray[np.float64], common: float
+) -> NDArray[np.float64]:
+    """Noise of a rise whose gain (its mean over the steps) is taken out, in the unit of the rise.
+
+    Parameters and result as for `log_derivative_noise`: what is noise of the gain is not noise of the shape.
+    """
+    n = typical_curve.size
+    shape = typical_curve / typical_curve.mean()
+    return _carried(np.eye(n) - np.outer(shape, np.full(n, 1.0 / n)), white, common)
+
+
+def _carried(linear: NDArray[np.float64], white: NDArray[np.float64], common: float) -> NDArray[np.float64]:
+    """Standard deviation after a linear map (T, T) of independent and common noise."""
+    return np.asarray(np.sqrt(linear**2 @ white**2 + (linear.sum(axis=1) * common) ** 2))
 
 
 def spatial_noise(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:

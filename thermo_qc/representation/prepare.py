@@ -42,8 +42,10 @@ class Prepared:
         Pixels with finite values and a signal.
     elapsed_s : ndarray of float64, shape (T,)
         Positive time since the model's origin.
-    noise : ndarray of float64, shape (T,)
-        Noise of the steps of `rise`, in its unit.
+    white_noise : ndarray of float64, shape (T,)
+        Independent noise of the steps of `rise`, in its unit.
+    common_noise : float
+        Noise that all steps of a pixel share, from its cold frames.
     history : tuple of HistoryEntry
         What was done, with what was left out.
     """
@@ -53,7 +55,8 @@ class Prepared:
     divisor: float
     valid: NDArray[np.bool_]
     elapsed_s: NDArray[np.float64]
-    noise: NDArray[np.float64]
+    white_noise: NDArray[np.float64]
+    common_noise: float
     history: tuple[HistoryEntry, ...]
 
 
@@ -106,7 +109,6 @@ def prepare(
     valid = _valid_pixels(rise, region)
     masked = resampled.with_frames(np.where(valid, rise, np.float32(np.nan)), "mask_pixels")
     values = np.nan_to_num(np.asarray(normalise(masked, normalise_mode).frames, dtype=np.float32), nan=0.0)
-    noise = sigma * np.sqrt(variance + (1.0 / n_cold if n_cold else 0.0))
     level = float(np.median(np.abs(rise[:, valid])))
     rise = np.where(valid, rise, np.float32(1.0))
     return Prepared(
@@ -115,7 +117,8 @@ def prepare(
         divisor=typical_divisor(rise, valid, normalise_mode),
         valid=valid,
         elapsed_s=_positive(steps_s - origin_s),
-        noise=np.maximum(noise, SMALLEST_NOISE_SHARE * level),
+        white_noise=np.maximum(sigma * np.sqrt(variance), SMALLEST_NOISE_SHARE * level),
+        common_noise=sigma / float(np.sqrt(n_cold)) if n_cold else 0.0,
         history=resampled.history,
     )
 

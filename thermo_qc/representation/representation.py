@@ -15,6 +15,7 @@ from thermo_qc.representation.channels import (
     gain_matched_difference,
     log_derivative,
     log_derivative_noise,
+    normalised_noise,
     spatial_noise,
 )
 from thermo_qc.representation.features import pct_images, tsr_images
@@ -366,10 +367,14 @@ class Representation:
             return np.ones(prepared.elapsed_s.size, dtype=np.float32)
         if self.scale == "channel_standard":
             return np.asarray(self.fitted.get(f"{name}_scale", np.ones(prepared.elapsed_s.size)), dtype=np.float32)
-        noise = prepared.noise / prepared.divisor
+        typical = np.median(prepared.rise[:, prepared.valid], axis=1).astype(np.float64)
+        white, common = prepared.white_noise, prepared.common_noise
         if name == "log_derivative":
-            typical = np.median(prepared.rise[:, prepared.valid], axis=1).astype(np.float64)
-            noise = log_derivative_noise(typical, prepared.noise, prepared.elapsed_s)
+            noise = log_derivative_noise(typical, prepared.elapsed_s, white, common)
+        elif self.normalise == "pixel_mean" or (name == "difference" and not self.normalise.startswith("pixel")):
+            noise = normalised_noise(typical, white, common) / prepared.divisor
+        else:
+            noise = np.hypot(white, common) / prepared.divisor
         return np.maximum(noise, np.finfo(np.float32).tiny).astype(np.float32)
 
     def _scaled_feature(self, name: str, prepared: Prepared) -> NDArray[np.float32]:
