@@ -62,18 +62,18 @@ class LabelledRecording:
         return self.sequence.pixel_pitch_mm or _FALLBACK_PITCH_MM
 
     def fold_item(self) -> FoldItem:
-        """What the folds need to know; the guard ring is the diffusion length at the end of the recording."""
+        """Say what the folds need to know; the guard ring is the diffusion length at the end of the recording."""
         material = self.sequence.material
         in_plane = None if material is None else material.diffusivity_in_plane_mm2_s
         guard = None if in_plane is None else diffusion_length_mm(in_plane, float(self.sequence.times_s[-1]))
         return FoldItem(
             key=self.key,
             acquisition=self.entry.acquisition,
-            plate=str(self.entry.specimen or self.entry.plate or self.sequence.specimen_id or "plate"),
+            plate=str(self.entry.specimen or self.entry.plate or self.sequence.specimen_id or ""),
             condition=self.entry.condition,
             truth=self.truth,
             class_map=self.class_map,
-            pixel_pitch_mm=self.pitch_mm,
+            pixel_pitch_mm=self.sequence.pixel_pitch_mm,
             guard_mm=guard,
         )
 
@@ -114,12 +114,17 @@ def load_recordings(manifest: Manifest, class_scheme: str) -> list[LabelledRecor
         sequence = load_entry(entry)
         if sequence.truth is None:
             raise TruthError(
-                f"recording '{entry.key}' ({entry.recording}) has no truth; name a mask (truth:), a registration or a recording that holds its truth"
+                f"recording '{entry.key}' ({entry.recording}) has no truth; name a mask (truth:), a "
+                "registration, or a recording that holds its truth"
             )
         scheme = _scheme(entry, entry_plate(entry), class_scheme)
-        if loaded and (scheme.class_names, scheme.max_depth_mm) != (loaded[0].scheme.class_names, loaded[0].scheme.max_depth_mm):
+        if loaded and (scheme.class_names, scheme.max_depth_mm) != (
+            loaded[0].scheme.class_names,
+            loaded[0].scheme.max_depth_mm,
+        ):
             raise ConfigError(
-                f"class scheme '{class_scheme}' differs between the plates of '{loaded[0].key}' and '{entry.key}'; define it alike in both plate files"
+                f"class scheme '{class_scheme}' differs between the plates of '{loaded[0].key}' and '{entry.key}'; "
+                "define it alike in both plate files"
             )
         loaded.append(
             LabelledRecording(
@@ -144,7 +149,8 @@ def _scheme(entry: ManifestEntry, plate: PlateSpec | None, name: str) -> ClassSc
     if name == BINARY.name:
         return BINARY
     raise MissingFactError(
-        f"class scheme '{name}' needs the plate of recording '{entry.key}'; add plate: FILE.yaml to the manifest or use data.class_scheme=binary"
+        f"class scheme '{name}' needs the plate of recording '{entry.key}'; add plate: FILE.yaml to the manifest "
+        "or use data.class_scheme=binary"
     )
 
 

@@ -17,7 +17,7 @@ from thermo_qc.evaluation import Splits, make_splits
 from thermo_qc.io import write_json
 from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
 from thermo_qc.workflows.run_folder import RunFolder
-from thermo_qc.workflows.scoring import fold_result, write_metrics, write_prediction
+from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
 from thermo_qc.workflows.train import Experiment, load_experiment, start_run, to_case
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def cross_validate(
         started = time.perf_counter()
         models.append(train_fold(experiment, splits, fold, output, device=device, threads=threads, progress=progress))
         train_s += time.perf_counter() - started
-    results = _score(experiment, splits, folds, models, output, device)
+    results, holes = _score(experiment, splits, folds, models, output, device=device)
     earlier = float(folder.record.get("train_s") or 0.0)
     folder.update(train_s=round(earlier + train_s, 2))
     leakage = None
     if leakage_gap:
         leakage = _leakage(experiment, output, splits.n_folds, device=device, threads=threads, progress=progress)
-    metrics = write_metrics(output, results, experiment.class_names, leakage=leakage)
+    metrics = write_metrics(output, results, holes, experiment.class_names, leakage=leakage)
     folder.finish()
     return metrics
 
@@ -174,7 +174,7 @@ def _training_cases(experiment: Experiment, recording: LabelledRecording, mask: 
 
 
 def _splits(experiment: Experiment, folder: RunFolder) -> Splits:
-    """Splits of the run: read when they are there (they are the contract), made and saved before training otherwise."""
+    """Read the splits of a continued run (they are the contract), or make and save them before training."""
     path = folder.path / "splits.json"
     items = [recording.fold_item() for recording in experiment.recordings]
     if folder.continued and path.is_file():
@@ -188,10 +188,17 @@ def _splits(experiment: Experiment, folder: RunFolder) -> Splits:
 
 
 def _score(
-    experiment: Experiment, splits: Splits, folds: Sequence[int], models: Sequence[TrainedModel], output: Path, device: str
-) -> list[dict[str, Any]]:
+    experiment: Experiment,
+    splits: Splits,
+    folds: Sequence[int],
+    models: Sequence[TrainedModel],
+    output: Path,
+    *,
+    device: str,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from thermo_qc.inspection import predict_sequence
 
+    holes: list[dict[str, Any]] = []
     by_fold: dict[int, list[tuple[LabelledRecording, DefectMap, NDArray[np.bool_]]]] = {fold: [] for fold in folds}
     for recording in experiment.recordings:
         parts = [
@@ -204,13 +211,14 @@ def _score(
         if parts:
             merged, fold_map = _merge(parts)
             write_prediction(output, recording, merged, fold_map)
-    return [fold_result(fold, parts, experiment.class_names) for fold, parts in by_fold.items()]
+            holes += holes_of(recording, merged, fold_map)
+    return [fold_result(fold, parts, experiment.class_names) for fold, parts in by_fold.items()], holes
 
 
-def _merge(parts: Sequence[tuple[int, DefectMap, NDArray[np.bool_]]]) -> tuple[DefectMap, NDArray[np.int8]]:
+def _merge(parts: Sequence[tuple[int, DefectMap, NDArray[np.bool_]]]) -> tuple[DefectMap, NDArray[np.int16]]:
     """Join the folds' maps: each pixel from the model that has not seen it."""
     first = parts[0][1]
-    fold_map = np.full(first.class_map.shape, -1, dtype=np.int8)
+    fold_map = np.full(first.class_map.shape, -1, dtype=np.int16)
     class_map, probability, depth = first.class_map.copy(), first.probability.copy(), first.depth_mm.copy()
     for fold, prediction, mask in parts:
         fold_map[mask] = fold

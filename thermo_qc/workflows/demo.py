@@ -19,14 +19,13 @@ import yaml
 from tqdm import tqdm
 
 from thermo_qc.config import ExperimentConfig, load_config, read_yaml
-from thermo_qc.evaluation import render_table
+from thermo_qc.evaluation import detectable_holes, render_table
 from thermo_qc.inspection import load_model
 from thermo_qc.io import load_manifest, write_json, write_text
 from thermo_qc.workflows.cases import LabelledRecording, load_recordings
 from thermo_qc.workflows.cv import cross_validate
 from thermo_qc.workflows.evaluate import evaluate_models, set_threads
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run, read_run
-from thermo_qc.workflows.scoring import detectable
 from thermo_qc.workflows.train import Experiment
 
 __all__ = ["Method", "Plan", "load_plan", "run"]
@@ -77,9 +76,7 @@ class Plan:
 def load_plan(name: str) -> Plan:
     """Load one of the plans that ship: "quick", "full" (or "tiny", for tests of the machinery)."""
     content = read_yaml(_resource("plans.yaml"))[name]
-    methods = tuple(
-        Method(**{**entry, "overrides": tuple(entry.get("overrides", ()))}) for entry in content["methods"]
-    )
+    methods = tuple(Method(**{**entry, "overrides": tuple(entry.get("overrides", ()))}) for entry in content["methods"])
     return Plan(
         acquisitions=tuple(content["acquisitions"]),
         unseen=content["unseen"],
@@ -139,7 +136,9 @@ def run(
         unseen = _recordings(output / "unseen.yaml")
         rows, leakage = [], []
         for method in chosen.methods:
-            row, gap = _run_method(method, recordings, unseen, output, seed, device, threads, progress)
+            row, gap = _run_method(
+                method, recordings, unseen, output, seed=seed, device=device, threads=threads, progress=progress
+            )
             rows.append(row)
             leakage += gap
         progress.say("writing the report", 0)
@@ -185,7 +184,11 @@ def _progress(plan: Plan) -> Iterator[_Progress]:
         runs = folds if method.all_folds else 1
         total += round(method.seconds * (runs + (5 + folds if method.leakage else 0)))
     with tqdm(
-        total=total, file=sys.stderr, disable=None, bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}", mininterval=0.5
+        total=total,
+        file=sys.stderr,
+        disable=None,
+        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}",
+        mininterval=0.5,
     ) as bar:
         progress = _Progress(bar)
         yield progress
@@ -202,7 +205,10 @@ def _simulate(plan: Plan, output: Path, seed: int, workers: int, progress: _Prog
     names = [*plan.acquisitions, plan.unseen]
     wanted = [(name, data / f"{name}.h5") for name in names if not (data / f"{name}.h5").is_file()]
     progress.say(f"simulating {len(names)} recordings", 5 * len(names))
-    jobs = [(str(_resource(f"acquisitions/{name}.yaml")), str(path), plan.simulation_overrides, seed) for name, path in wanted]
+    jobs = [
+        (str(_resource(f"acquisitions/{name}.yaml")), str(path), plan.simulation_overrides, seed)
+        for name, path in wanted
+    ]
     if workers > 1 and len(jobs) > 1:
         with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
             futures = [pool.submit(_simulate_one, *job) for job in jobs]
@@ -249,6 +255,7 @@ def _run_method(
     recordings: list[LabelledRecording],
     unseen: list[LabelledRecording],
     output: Path,
+    *,
     seed: int,
     device: str,
     threads: int | None,
@@ -286,7 +293,7 @@ def _run_method(
 
 def _row(method: Method, metrics: Mapping[str, Any], elsewhere: Mapping[str, Any], target: Path) -> dict[str, Any]:
     pooled, holes = metrics["pooled"], metrics["holes"]
-    seen, there = detectable(holes), detectable(elsewhere["holes"])
+    seen, there = detectable_holes(holes), detectable_holes(elsewhere["holes"])
     record = read_run(target) or {}
     sizes = [path.stat().st_size for path in sorted(target.glob("fold_*/model.safetensors"))]
     n_folds = len(metrics["folds"])
@@ -327,10 +334,12 @@ def _write_comparison(output: Path, rows: list[dict[str, Any]], leakage: list[di
     notes = [
         "Every pixel is predicted by a model that has not seen its acquisition.",
         "Detectable: peak contrast in the noise-free simulation at least 5 times the camera noise.",
-        "The unseen layout is a plate that no method trained on; a cross-validated method acts there as the mean of its folds.",
+        "The unseen layout is a plate that no method trained on; the models of the folds act there as one ensemble.",
     ]
     if any("one fold" in str(row["protocol"]) for row in rows):
-        notes.append("Methods shown on one fold are scored on its test acquisitions only; run the full demo to compare all alike.")
+        notes.append(
+            "Methods shown on one fold are scored on its test acquisitions only; demo --full compares all alike."
+        )
     write_json(output / "comparison.json", {"rows": rows, "leakage": leakage, "notes": notes})
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

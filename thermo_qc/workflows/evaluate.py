@@ -14,7 +14,7 @@ from thermo_qc.io import load_manifest
 from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.cases import LabelledRecording, load_recordings
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run
-from thermo_qc.workflows.scoring import fold_result, write_metrics, write_prediction
+from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
 
 __all__ = ["evaluate_models", "run"]
 
@@ -60,8 +60,10 @@ def run(
     models = load_model(model_path, method)
     if threads is not None:
         set_threads(threads)
-    recordings = load_recordings(load_manifest(manifest), str(models[0].metadata.get("class_scheme") or "binary"))
-    metrics = evaluate_models(models, recordings, output, name=method or model_path.stem, overwrite=overwrite, device=device)
+    recordings = load_recordings(load_manifest(manifest), str(models[0].metadata.get("scheme_name") or "binary"))
+    metrics = evaluate_models(
+        models, recordings, output, name=method or model_path.stem, overwrite=overwrite, device=device
+    )
     build_report(output)
     return metrics
 
@@ -79,7 +81,8 @@ def evaluate_models(
     names = models[0].class_names
     if recordings[0].scheme.class_names != tuple(names):
         raise ModelError(
-            f"the model knows the classes {', '.join(names)}; the recordings are labelled with {', '.join(recordings[0].scheme.class_names)}"
+            f"the model knows the classes {', '.join(names)}; the recordings are labelled with "
+            f"{', '.join(recordings[0].scheme.class_names)}; train a model for this class scheme"
         )
     data = [recording.record() for recording in recordings]
     identity = [[model.sha256 for model in models], [(entry["key"], entry["sha256"]) for entry in data]]
@@ -97,12 +100,13 @@ def evaluate_models(
         seen_in_training=seen,
         device=device,
     )
-    parts = []
+    parts, holes = [], []
     for recording in recordings:
         prediction = predict_sequence(models, recording.sequence, device=device)
         parts.append((recording, prediction, np.ones(recording.class_map.shape, dtype=bool)))
+        holes += holes_of(recording, prediction)
         write_prediction(output, recording, prediction)
-    metrics = write_metrics(output, [fold_result(0, parts, names)], names, seen_in_training=seen)
+    metrics = write_metrics(output, [fold_result(0, parts, names)], holes, names, seen_in_training=seen)
     folder.finish()
     return metrics
 

@@ -106,7 +106,15 @@ def run(
     for recording, stem in output_names(recordings):
         try:
             result = _predict_one(
-                models, recording, stem, output, device=device, min_area_px=min_area_px, region=region, facts=facts or {}, run_id=fingerprint
+                models,
+                recording,
+                stem,
+                output,
+                device=device,
+                min_area_px=min_area_px,
+                region=region,
+                facts=facts or {},
+                run_id=fingerprint,
             )
         except OutputError:
             raise
@@ -182,19 +190,30 @@ def _predict_one(
     base.parent.mkdir(parents=True, exist_ok=True)
     csv_path, png_path, h5_path = (base.with_name(base.name + ending) for ending in (".csv", ".png", ".h5"))
     indications_to_csv(indications, csv_path)
-    _draw(sequence, frame, time_s, prediction, indications, png_path, recording)
+    _draw(
+        sequence,
+        prediction,
+        frame=frame,
+        time_s=time_s,
+        indications=indications,
+        path=png_path,
+        recording=recording,
+    )
     fraction = _defect_fraction(prediction)
     write_defect_map(
-        prediction, h5_path, extra_attributes={"run": run_id, "n_indications": len(indications), "defect_fraction": fraction}
+        prediction,
+        h5_path,
+        extra_attributes={"run": run_id, "n_indications": len(indications), "defect_fraction": fraction},
     )
     return Prediction(recording=recording, stem=stem, n_indications=len(indications), defect_fraction=fraction)
 
 
 def _draw(
     sequence: ThermalSequence,
+    prediction: DefectMap,
+    *,
     frame: Any,
     time_s: float,
-    prediction: DefectMap,
     indications: tuple[Indication, ...],
     path: Path,
     recording: Path,
@@ -219,7 +238,7 @@ def _defect_fraction(prediction: DefectMap) -> float:
 
 
 def _done(base: Path, digest: str, run_id: str) -> dict[str, Any] | None:
-    """Counts of a finished map of the same recording, model and options; the map is written last of the three files."""
+    """Return the counts of a finished map of the same recording, model and options; it is written last of three."""
     target = base.with_name(base.name + ".h5")
     if not all(base.with_name(base.name + ending).is_file() for ending in (".h5", ".png", ".csv")):
         return None

@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.evaluation import confusion_matrix, detection_grid, hole_table, pixel_metrics, summarise
+from thermo_qc.evaluation import confusion_matrix, false_calls, hole_table, pixel_metrics, summarise
 from thermo_qc.inspection import DefectMap, write_defect_map
 from thermo_qc.io import write_json, write_text
-from thermo_qc.sequence import ThermalSequence
+from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import LabelledRecording
 
-__all__ = ["fold_result", "representative_frame", "write_metrics", "write_prediction"]
-
-DETECTABLE_CONTRAST_TO_NOISE = 5.0
+__all__ = ["fold_result", "holes_of", "representative_frame", "write_metrics", "write_prediction"]
 
 
 def fold_result(
@@ -39,36 +37,69 @@ def fold_result(
     Returns
     -------
     dict
-        ``fold``, ``test_keys``, ``metrics`` and ``holes`` as in ``metrics.json``.
+        ``fold``, ``test_keys``, ``metrics`` and ``false_calls`` as in ``metrics.json``.
     """
     total = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
-    holes: list[dict[str, Any]] = []
+    calls = 0
     for recording, prediction, mask in parts:
-        truth_map = np.where(mask, recording.class_map, 255)
+        truth_map = np.where(mask, recording.class_map, IGNORE_LABEL)
         total += confusion_matrix(truth_map, prediction.class_map, len(class_names))
-        holes += hole_table(
-            recording.truth,
-            prediction.class_map,
-            scheme=recording.scheme,
-            pixel_pitch_mm=recording.pitch_mm,
-            key=recording.key,
-            fold=fold,
-            depth_map_mm=prediction.depth_mm,
-            netd_k=recording.sequence.netd_k,
-            valid=mask & (recording.class_map != 255),
-        )
+        calls += false_calls(recording.truth, prediction.class_map, valid=mask & (recording.class_map != IGNORE_LABEL))
     return {
         "fold": fold,
         "test_keys": [recording.key for recording, _, _ in parts],
         "metrics": pixel_metrics(total, tuple(class_names)),
-        "holes": holes,
+        "false_calls": calls,
     }
 
 
-def write_metrics(folder: Path, results: Sequence[Mapping[str, Any]], class_names: Sequence[str], **extra: Any) -> dict[str, Any]:
+def holes_of(
+    recording: LabelledRecording, prediction: DefectMap, fold_map: NDArray[np.int16] | None = None
+) -> list[dict[str, Any]]:
+    """Build the hole table of one recording from its joined map.
+
+    Parameters
+    ----------
+    recording : LabelledRecording
+        With the truth.
+    prediction : DefectMap
+        Each pixel from the model of the fold that tests it.
+    fold_map : ndarray of int16, shape (Y, X), optional
+        The fold that tests each pixel, -1 where none does; a hole belongs to the fold with most of its pixels.
+
+    Returns
+    -------
+    list of dict
+        Entries of ``holes`` in ``metrics.json``.
+    """
+    valid = recording.class_map != IGNORE_LABEL
+    holes: list[dict[str, Any]] = hole_table(
+        recording.truth,
+        prediction.class_map,
+        scheme=recording.scheme,
+        pixel_pitch_mm=recording.pitch_mm,
+        key=recording.key,
+        depth_map_mm=prediction.depth_mm,
+        netd_k=recording.sequence.netd_k,
+        valid=valid if fold_map is None else valid & (fold_map >= 0),
+    )
+    if fold_map is None:
+        return holes
+    for hole in holes:
+        folds = fold_map[(recording.truth.defect_index == hole["number"]) & (fold_map >= 0)]
+        hole["fold"] = int(np.bincount(folds).argmax())
+    return holes
+
+
+def write_metrics(
+    folder: Path,
+    results: Sequence[Mapping[str, Any]],
+    holes: Sequence[Mapping[str, Any]],
+    class_names: Sequence[str],
+    **extra: Any,
+) -> dict[str, Any]:
     """Write ``metrics.json`` and ``holes.csv`` of a run and return the metrics."""
-    metrics: dict[str, Any] = {**summarise(results, tuple(class_names)), "leakage": None, **extra}
-    metrics.setdefault("grid", detection_grid(metrics["holes"]))
+    metrics: dict[str, Any] = {**summarise(results, tuple(class_names), holes=holes), **extra}
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "holes.csv", holes_csv(metrics["holes"]))
     return metrics
@@ -108,7 +139,7 @@ def representative_frame(sequence: ThermalSequence) -> tuple[NDArray[np.float32]
 
 
 def write_prediction(
-    folder: Path, recording: LabelledRecording, prediction: DefectMap, fold_map: NDArray[np.int8] | None = None
+    folder: Path, recording: LabelledRecording, prediction: DefectMap, fold_map: NDArray[np.int16] | None = None
 ) -> Path:
     """Write one map with its truth and a frame under ``predictions/``."""
     target = folder / "predictions" / f"{recording.key}.h5"
@@ -125,15 +156,6 @@ def write_prediction(
         fold=fold_map,
     )
     return target
-
-
-def detectable(holes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Holes whose noise-free peak contrast is at least five times the camera noise."""
-    return [
-        hole
-        for hole in holes
-        if hole.get("contrast_to_noise") is not None and hole["contrast_to_noise"] >= DETECTABLE_CONTRAST_TO_NOISE
-    ]
 
 
 def _unknown(value: Any) -> bool:

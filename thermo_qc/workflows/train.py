@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from thermo_qc.config import ExperimentConfig, load_config
@@ -46,18 +47,27 @@ def load_experiment(
 
 
 def start_run(
-    experiment: Experiment, output: Path, *, command: str, overwrite: bool, resume: bool, extra: dict[str, Any] | None = None
+    experiment: Experiment,
+    output: Path,
+    *,
+    command: str,
+    overwrite: bool,
+    resume: bool,
+    extra: dict[str, Any] | None = None,
 ) -> RunFolder:
     """Open the run folder of an experiment and write down what will run."""
     data = [recording.record() for recording in experiment.recordings]
     dump = experiment.config.model_dump(mode="json")
     identity = {
-        "experiment": {key: value for key, value in dump.items() if key != "data"} | {"class_scheme": dump["data"]["class_scheme"]},
+        "experiment": {key: value for key, value in dump.items() if key != "data"}
+        | {"class_scheme": dump["data"]["class_scheme"]},
         "data": [(entry["key"], entry["sha256"], entry["acquisition"], entry["condition"]) for entry in data],
         "truth": [sha256(recording.class_map.tobytes()).hexdigest() for recording in experiment.recordings],
         "seed": experiment.seed,
     }
-    run = open_run(output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume)
+    run = open_run(
+        output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume
+    )
     write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
     run.update(
         name=experiment.config.name,
@@ -136,10 +146,10 @@ def run(
         progress=progress,
     )
     n_classes = len(experiment.class_names)
-    total = sum(
-        confusion_matrix(recording.class_map, model.probabilities(recording.sequence).argmax(axis=0), n_classes)
-        for recording in experiment.recordings
-    )
+    total = np.zeros((n_classes, n_classes), dtype=np.int64)
+    for recording in experiment.recordings:
+        predicted = model.probabilities(recording.sequence, device=device).argmax(axis=0)
+        total += confusion_matrix(recording.class_map, predicted, n_classes)
     metrics = pixel_metrics(total, experiment.class_names)
     write_json(output / "training_metrics.json", {"note": "on the training recordings themselves", "metrics": metrics})
     folder.finish()
