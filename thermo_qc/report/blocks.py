@@ -84,10 +84,11 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """Blocks behind a line that opens them."""
+    """Blocks under a line that opens and closes them."""
 
     summary: str
     blocks: tuple[Block, ...]
+    opened: bool = False
     block: str = "fold"
 
 

@@ -229,8 +229,16 @@ def class_legend(
     ]
     room = figure.get_size_inches()[0] if width_in is None else width_in
     longest = max(len(name) for name in names)
-    columns = int(np.clip(room / (0.55 + 0.075 * longest), 1, len(handles)))
+    fitting = int(np.clip(room / (0.45 + 0.07 * longest), 1, len(handles)))
+    n_rows = -(-len(handles) // fitting)
+    columns = -(-len(handles) // n_rows)
     bottom = 0.06 / figure.get_size_inches()[1]
     figure.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(x, bottom), ncols=columns, frameon=False, borderpad=0.1
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(x, bottom),
+        ncols=columns,
+        frameon=False,
+        borderpad=0.1,
+        columnspacing=1.4,
     )

@@ -13,7 +13,7 @@ from thermo_qc.report.parts import curve_blocks, plate_blocks, split_blocks, usa
 from thermo_qc.report.run_page import class_names_of, frame_label
 from thermo_qc.report.scores import hole_blocks, metric_blocks, missed_numbers, training_blocks
 from thermo_qc.report.story import configuration_blocks, data_table, provenance_blocks, story_blocks
-from thermo_qc.report.tables import comparison_table, hole_sentence, leakage_table
+from thermo_qc.report.tables import comparison_table, leakage_table
 from thermo_qc.report.texts import GLOSSARY, LEAKAGE_HIDES
 
 __all__ = ["demo_sections"]
@@ -56,13 +56,14 @@ def _story(demo: DemoFolder) -> list[Block]:
     ]
     blocks += [Paragraph(text=str(note)) for note in (demo.comparison or {}).get("notes", ())]
     blocks += [Missing(text=note) for note in demo.notes]
-    for runs in (demo.runs, demo.unseen):
+    groups = (("Recordings that were cross-validated.", demo.runs), ("Recordings of the unseen layout.", demo.unseen))
+    for caption, runs in groups:
         entries: dict[str, Any] = {}
         for run in runs.values():
             entries |= {str(entry.get("key")): entry for entry in run.record.get("data") or ()}
             blocks += [Missing(text=f"{run.name}: {note}") for note in run.notes]
         if entries:
-            blocks.append(data_table(entries.values()))
+            blocks.append(data_table(entries.values(), caption))
     return blocks
 
 
@@ -212,9 +213,9 @@ def _methods(anchor: str, title: str, runs: Runs) -> Section:
 def _method_blocks(name: str, run: RunFolder) -> list[Block]:
     names = class_names_of(run)
     usable = {key: item for key, item in run.maps.items() if usable_maps(item) is None}
-    blocks: list[Block] = [Paragraph(text=hole_sentence(run.holes)), *_outcome_blocks(name, run, usable)]
-    blocks += metric_blocks(run, names)
-    blocks += hole_blocks(run, names)[1:] if run.holes else hole_blocks(run, names)
+    blocks = _outcome_blocks(name, run, usable)
+    blocks += metric_blocks(run, names, pictures=False)
+    blocks += hole_blocks(run, names, pictures=False)
     return [*blocks, *training_blocks(run)]
 
 
@@ -234,8 +235,8 @@ def _outcome_blocks(name: str, run: RunFolder, usable: Mapping[str, PredictionFi
         title=f"{name}: where it is right and wrong",
     )
     caption = (
-        "Truth and prediction compared pixel by pixel, one panel per recording. A dashed ring marks a hole that counts as "
-        "missed."
+        "Truth and prediction compared pixel by pixel, one panel per recording. A dashed ring marks a hole that "
+        "counts as missed."
     )
     return [Picture(png=png, alt=f"Right and wrong pixels of {name}", caption=caption)]
 

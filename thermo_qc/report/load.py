@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError, InputError
+from thermo_qc.report.stored import (
+    History,
+    plain_value,
+    positive_number,
+    read_histories,
+    read_object,
+    stored_array,
+    stored_names,
+)
 from thermo_qc.sequence import Defect, Truth
 
 __all__ = ["DemoFolder", "PredictionFile", "RunFolder", "load_folder", "load_prediction"]
 
-History = dict[str, list[float]]
 _BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 
 
@@ -190,18 +195,18 @@ def load_prediction(path: Path, key: str) -> PredictionFile | str:
     """Load a predicted map; a sentence that says what is wrong where it cannot be read."""
     try:
         with h5py.File(path, "r") as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
-            frame = _array(file, "frame", np.float32)
+            attributes = {name: plain_value(value) for name, value in file.attrs.items()}
+            frame = stored_array(file, "frame", np.float32)
             return PredictionFile(
                 key=key,
                 class_map=np.asarray(file["class_map"][...], dtype=np.uint8),
-                class_names=_names(attributes.get("class_names")),
-                pixel_pitch_mm=_number(attributes.get("pixel_pitch_mm")),
+                class_names=stored_names(attributes.get("class_names")),
+                pixel_pitch_mm=positive_number(attributes.get("pixel_pitch_mm")),
                 frame=frame,
-                frame_time_s=None if frame is None else _number(file["frame"].attrs.get("time_s")),
-                truth_class=_array(file, "truth/class_map", np.uint8),
-                truth_depth_mm=_array(file, "truth/depth_mm", np.float32),
-                defect_index=_array(file, "truth/defect_index", np.int16),
+                frame_time_s=None if frame is None else positive_number(file["frame"].attrs.get("time_s")),
+                truth_class=stored_array(file, "truth/class_map", np.uint8),
+                truth_depth_mm=stored_array(file, "truth/depth_mm", np.float32),
+                defect_index=stored_array(file, "truth/defect_index", np.int16),
                 attributes=attributes,
             )
     except _BROKEN as error:
@@ -217,10 +222,10 @@ def _load_run(folder: Path, record: dict[str, Any]) -> RunFolder:
     return RunFolder(
         path=folder,
         record=record,
-        metrics=_json(folder / "metrics.json", None if trained_only else notes),
+        metrics=read_object(folder / "metrics.json", None if trained_only else notes),
         config_text=config.read_text(encoding="utf-8", errors="replace") if config.is_file() else None,
-        histories=_histories(folder, notes),
-        training_metrics=_json(folder / "training_metrics.json", notes if trained_only else None),
+        histories=read_histories(folder, notes),
+        training_metrics=read_object(folder / "training_metrics.json", notes if trained_only else None),
         prediction_paths={
             path.relative_to(folder / "predictions").with_suffix("").as_posix(): path
             for path in sorted((folder / "predictions").rglob("*.h5"))
@@ -235,9 +240,7 @@ def _load_demo(folder: Path, record: dict[str, Any]) -> DemoFolder:
         notes.append("This demo is not finished: everything below is what was there when the report was written.")
     groups: dict[str, dict[str, RunFolder]] = {"runs": {}, "unseen": {}}
     for group, runs in groups.items():
-        for path in sorted((folder / group).iterdir()) if (folder / group).is_dir() else ():
-            if not path.is_dir():
-                continue
+        for path in sorted(path for path in (folder / group).glob("*") if path.is_dir()):
             try:
                 found = _record(path)
             except CorruptFileError as error:
@@ -250,11 +253,16 @@ def _load_demo(folder: Path, record: dict[str, Any]) -> DemoFolder:
     return DemoFolder(
         path=folder,
         record=record,
-        comparison=_json(folder / "comparison.json", notes),
-        runs=groups["runs"],
-        unseen=groups["unseen"],
+        comparison=read_object(folder / "comparison.json", notes),
+        runs=_by_start(groups["runs"]),
+        unseen=_by_start(groups["unseen"]),
         notes=tuple(notes),
     )
+
+
+def _by_start(runs: dict[str, RunFolder]) -> dict[str, RunFolder]:
+    """Put the runs in the order in which they were started."""
+    return dict(sorted(runs.items(), key=lambda item: str(item[1].record.get("started", ""))))
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
@@ -262,85 +270,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     notes: list[str] = []
-    content = _json(path, notes)
+    content = read_object(path, notes)
     if content is None:
         raise CorruptFileError(path, "content", "a JSON object", "broken", f"repeat the run ({' '.join(notes)})")
     return content
-
-
-def _json(path: Path, notes: list[str] | None) -> dict[str, Any] | None:
-    """Read a JSON object; None, and a note where notes are wanted, when there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if notes is not None:
-            notes.append(f"{path.name} is missing.")
-        return None
-    except (OSError, ValueError) as error:
-        if notes is not None:
-            notes.append(f"{path.name} cannot be read: {error}.")
-        return None
-    if not isinstance(content, dict):
-        if notes is not None:
-            notes.append(f"{path.name} holds {type(content).__name__}, expected a JSON object.")
-        return None
-    return content
-
-
-def _histories(folder: Path, notes: list[str]) -> dict[str, History]:
-    places = {"training": folder / "history.csv"}
-    folds = [path for path in folder.glob("fold_*") if path.name[5:].isdigit()]
-    places |= {
-        f"fold {int(path.name[5:])}": path / "history.csv" for path in sorted(folds, key=lambda p: int(p.name[5:]))
-    }
-    histories = {}
-    for name, path in places.items():
-        if not path.is_file():
-            continue
-        history = _history(path)
-        if history:
-            histories[name] = history
-        else:
-            notes.append(f"The training history of {name} is empty or broken.")
-    return histories
-
-
-def _history(path: Path) -> History | None:
-    """Columns of a history; an empty or unreadable cell becomes NaN."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return None
-    if not rows or "epoch" not in rows[0]:
-        return None
-    return {name: [_cell(row.get(name)) for row in rows] for name in rows[0] if name is not None}
-
-
-def _cell(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
-
-
-def _array(file: Any, name: str, dtype: Any) -> Any:
-    return np.asarray(file[name][...], dtype=dtype) if name in file else None
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = json.loads(value)
-    return tuple(str(name) for name in value or ())
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None and np.isfinite(float(value)) and float(value) > 0 else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    return value.item() if isinstance(value, np.generic) else value

@@ -1,5 +1,4 @@
-"""Pictures of predicted maps beside the truth: one recording, one recording by several methods, several "
-"recordings."""
+"""Pictures of predicted maps beside the truth: of one recording, by several methods, of several recordings."""
 
 from __future__ import annotations
 

@@ -103,6 +103,8 @@ def ring_missed(
         radius = (np.sqrt(rows.size / np.pi) + 0.015 * max(defect_index.shape)) * pitch
         centre = ((columns.mean() + 0.5) * pitch, (rows.mean() + 0.5) * pitch)
         axes.add_patch(Circle(centre, radius, fill=False, edgecolor="black", linewidth=1.2, linestyle="--"))
+        if not word:
+            continue
         axes.text(
             centre[0],
             centre[1] + radius,

@@ -14,7 +14,7 @@ from thermo_qc.evaluation import Splits
 from thermo_qc.io import read_sequence, sha256_of
 from thermo_qc.plate import PlateSpec, load_plate
 from thermo_qc.report.blocks import Block, Missing, Paragraph, Picture
-from thermo_qc.report.charts import draw_curves
+from thermo_qc.report.curve_chart import draw_curves
 from thermo_qc.report.curves import representative_curves
 from thermo_qc.report.load import PredictionFile, RunFolder
 from thermo_qc.report.pictures import draw_plate, draw_splits

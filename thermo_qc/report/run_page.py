@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from thermo_qc.report.blocks import Block, Missing, Paragraph, Picture, Section, Terms
+from thermo_qc.report.hole_tables import hole_sentence
 from thermo_qc.report.load import PredictionFile, RunFolder
 from thermo_qc.report.maps import draw_maps_beside_truth
 from thermo_qc.report.parts import curve_blocks, plate_blocks, split_blocks, usable_maps
 from thermo_qc.report.scores import hole_blocks, metric_blocks, missed_numbers, training_blocks
 from thermo_qc.report.story import configuration_blocks, provenance_blocks, story_blocks
-from thermo_qc.report.tables import hole_sentence, leakage_table, number, percent
+from thermo_qc.report.tables import leakage_table, number, percent
 from thermo_qc.report.texts import GLOSSARY, LEAKAGE_HIDES, MAPS_HELP
 
 __all__ = ["class_names_of", "frame_label", "run_sections"]

@@ -7,17 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from thermo_qc.report.blocks import Block, Fold, Missing, Paragraph, Picture, Table
+from thermo_qc.report.blocks import Block, Fold, Missing, Paragraph, Picture
 from thermo_qc.report.charts import draw_confusion, draw_hole_grid, draw_training
+from thermo_qc.report.hole_tables import detectable_grid, grid_table, hole_matrix, hole_sentence, hole_table_block
 from thermo_qc.report.load import RunFolder
-from thermo_qc.report.tables import (
-    class_table,
-    detectable_grid,
-    hole_matrix,
-    hole_sentence,
-    hole_table_block,
-    metrics_table,
-)
+from thermo_qc.report.tables import class_table, confusion_table, metrics_table
 
 __all__ = ["hole_blocks", "metric_blocks", "missed_numbers", "training_blocks"]
 
@@ -29,8 +23,8 @@ def missed_numbers(run: RunFolder, key: str) -> tuple[int, ...]:
     )
 
 
-def metric_blocks(run: RunFolder, class_names: Sequence[str]) -> list[Block]:
-    """Tables of metrics and the confusion matrix."""
+def metric_blocks(run: RunFolder, class_names: Sequence[str], *, pictures: bool = True) -> list[Block]:
+    """Tables of metrics, and the confusion matrix as a picture or as a table."""
     if run.metrics is None:
         return _training_figures(run, class_names)
     blocks: list[Block] = [metrics_table(run.metrics)]
@@ -42,7 +36,7 @@ def metric_blocks(run: RunFolder, class_names: Sequence[str]) -> list[Block]:
         blocks.append(
             Paragraph(text="Not defined: the class has no true pixel (recall) or was never predicted (precision).")
         )
-    blocks += _confusion_blocks(pooled, class_names, run.name)
+    blocks += _confusion_blocks(pooled, class_names, run.name, pictures)
     depth = run.metrics.get("depth") or {}
     if depth.get("n"):
         blocks.append(
@@ -81,40 +75,29 @@ def _training_figures(run: RunFolder, class_names: Sequence[str]) -> list[Block]
     ]
 
 
-def _confusion_blocks(metrics: Mapping[str, Any], class_names: Sequence[str], name: str) -> list[Block]:
+def _confusion_blocks(
+    metrics: Mapping[str, Any], class_names: Sequence[str], name: str, pictures: bool = True
+) -> list[Block]:
     confusion = np.asarray(metrics.get("confusion") or ())
     if confusion.shape != (len(class_names), len(class_names)):
         return [Missing(text="the confusion matrix was not stored or does not fit the classes.")]
-    rows = tuple(
-        (true, *(f"{int(count):,}".replace(",", " ") for count in line))
-        for true, line in zip(class_names, confusion, strict=True)
-    )
+    table = confusion_table(confusion, class_names)
+    if not pictures:
+        return [table]
     caption = (
-        "Rows are the true class, columns what the model called; each row adds up to 100 %. The diagonal is right, "
-        "the first "
-        "column below the first row are missed pixels, the first row right of the diagonal are false calls."
+        "Confusion matrix. Rows are the true class, columns what the model called; each row adds up to 100 %. The "
+        "diagonal is right; the first column below the first row are missed pixels, the first row right of the diagonal "
+        "are false calls."
     )
+    png = draw_confusion(confusion, class_names, title=f"{name}: confusion matrix")
     return [
-        Picture(
-            png=draw_confusion(confusion, class_names, title=f"{name}: confusion matrix"),
-            alt="Confusion matrix",
-            caption=caption,
-        ),
-        Fold(
-            summary="Confusion matrix in numbers",
-            blocks=(
-                Table(
-                    caption="Pixels by true class (row) and predicted class (column).",
-                    header=("true class", *class_names),
-                    rows=rows,
-                ),
-            ),
-        ),
+        Picture(png=png, alt="Confusion matrix", caption=caption),
+        Fold(summary="Confusion matrix in numbers", blocks=(table,)),
     ]
 
 
-def hole_blocks(run: RunFolder, class_names: Sequence[str]) -> list[Block]:
-    """Every hole: found or missed, by depth and diameter, and recording by recording."""
+def hole_blocks(run: RunFolder, class_names: Sequence[str], *, pictures: bool = True) -> list[Block]:
+    """List every hole: found or missed, by depth and diameter (picture or table), and recording by recording."""
     holes = run.holes
     if not holes:
         return [Missing(text="no per-hole table was stored (metrics.json is missing or knows no hole).")]
@@ -126,31 +109,38 @@ def hole_blocks(run: RunFolder, class_names: Sequence[str]) -> list[Block]:
             "what physics allows.",
         ),
     ]
-    grid = (run.metrics or {}).get("grid") or {}
-    if grid.get("depths_mm") and grid.get("diameters_mm"):
-        detectable = detectable_grid(holes, grid["depths_mm"], grid["diameters_mm"])
-        caption = (
-            "Holes found by depth and diameter, over all recordings. 'Visible' counts those whose contrast is at least 5 "
-            "times the camera noise."
-        )
-        png = draw_hole_grid(
-            grid["depths_mm"],
-            grid["diameters_mm"],
-            np.asarray(grid["found"]),
-            np.asarray(grid["total"]),
-            detectable=detectable if (detectable >= 0).any() else None,
-            title=f"{run.name}: holes found",
-        )
-        blocks.append(Picture(png=png, alt="Holes found by depth and diameter", caption=caption))
-    else:
-        blocks.append(
-            Missing(text="depths or diameters of the holes are unknown, so there is no grid of depth and diameter.")
-        )
+    blocks += _grid_blocks(run, pictures)
     for key in dict.fromkeys(str(hole.get("key", "")) for hole in holes):
         table = hole_table_block(run.holes_of(key), class_names, f"Holes of {key}.")
         missed = sum(not hole.get("found") for hole in run.holes_of(key))
-        blocks.append(Fold(summary=f"{key}: all {len(run.holes_of(key))} holes, {missed} missed", blocks=(table,)))
+        summary = f"{key}: all {len(run.holes_of(key))} holes, {missed} missed"
+        blocks.append(Fold(summary=summary, blocks=(table,), opened=pictures))
     return blocks
+
+
+def _grid_blocks(run: RunFolder, pictures: bool) -> list[Block]:
+    grid = (run.metrics or {}).get("grid") or {}
+    depths, diameters = grid.get("depths_mm"), grid.get("diameters_mm")
+    if not depths or not diameters:
+        return [
+            Missing(text="depths or diameters of the holes are unknown, so there is no grid of depth and diameter.")
+        ]
+    detectable = detectable_grid(run.holes, depths, diameters)
+    if not pictures:
+        return [grid_table(grid, detectable)]
+    caption = (
+        "Holes found by depth and diameter, over all recordings. 'Visible' counts those whose contrast is at "
+        "least 5 times the camera noise."
+    )
+    png = draw_hole_grid(
+        depths,
+        diameters,
+        np.asarray(grid["found"]),
+        np.asarray(grid["total"]),
+        detectable=detectable if (detectable >= 0).any() else None,
+        title=f"{run.name}: holes found",
+    )
+    return [Picture(png=png, alt="Holes found by depth and diameter", caption=caption)]
 
 
 def training_blocks(run: RunFolder) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -82,20 +83,29 @@ def _listed(items: Iterable[Any]) -> str:
     return ", ".join(str(item) for item in items)
 
 
-def data_table(data: Iterable[Mapping[str, Any]]) -> Table:
+def data_table(data: Iterable[Mapping[str, Any]], caption: str = "Recordings.") -> Table:
     """List the recordings with plate, acquisition and heating condition."""
     columns = ("key", "plate", "specimen", "acquisition", "condition", "pixel_pitch_mm", "netd_k")
     entries = list(data)
     kept = [name for name in columns if name == "key" or any(entry.get(name) not in (None, "") for entry in entries)]
     titles = {"key": "recording", "pixel_pitch_mm": "pixel pitch mm", "netd_k": "camera noise K"}
     rows = tuple(tuple(_text(entry.get(name)) for name in kept) for entry in entries)
-    return Table(caption="Recordings.", header=tuple(titles.get(name, name) for name in kept), rows=rows)
+    return Table(caption=caption, header=tuple(titles.get(name, name) for name in kept), rows=rows)
 
 
 def _text(value: Any) -> str:
     if value is None or value == "":
         return "not recorded"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _hashes(stated: str) -> list[str]:
+    """Hashes of the models behind a map: one, or a JSON list of several."""
+    try:
+        content = json.loads(stated)
+    except ValueError:
+        return [stated]
+    return [str(value) for value in content] if isinstance(content, list) else [stated]
 
 
 def configuration_blocks(run: RunFolder) -> list[Block]:
@@ -124,7 +134,7 @@ def provenance_blocks(run: RunFolder) -> list[Block]:
     if run.command == "cv":
         hashes.append(("splits", record.get("splits_sha256")))
     models = {str(item.attributes["model_sha256"]) for item in run.maps.values() if item.attributes.get("model_sha256")}
-    stated = (record.get("model") or {}).get("sha256") or sorted(models)
+    stated = (record.get("model") or {}).get("sha256") or sorted({value for item in models for value in _hashes(item)})
     hashes += [("model", value) for value in ([stated] if isinstance(stated, str) else stated)]
     blocks.append(fact_table("SHA-256 of what went in.", hashes))
     return blocks

@@ -8,27 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.evaluation import detectable_holes, detection_rate
 from thermo_qc.report.blocks import Cell, Table
 
 __all__ = [
-    "DETECTABLE_RATIO",
     "class_table",
     "comparison_table",
-    "detectable_grid",
+    "confusion_table",
     "fact_table",
-    "hole_matrix",
-    "hole_sentence",
-    "hole_table_block",
     "leakage_table",
     "metrics_table",
     "number",
-    "outcome_of",
+    "number_cell",
     "percent",
-    "rate_text",
 ]
 
-DETECTABLE_RATIO = 5.0
 UNDEFINED = "not defined"
 Mapped = Mapping[str, Any]
 
@@ -52,14 +45,6 @@ def number(value: Any, digits: int = 3, missing: str = UNDEFINED) -> str:
 def percent(value: Any, missing: str = UNDEFINED) -> str:
     """Write a fraction in percent; `missing` for None and NaN."""
     return missing if value is None or not np.isfinite(value) else f"{100 * float(value):.2f} %"
-
-
-def rate_text(rate: Mapped) -> str:
-    """Such as "18 of 23 (78 %, 95 % interval 58 to 90 %)"; "none there" without a hole."""
-    if not rate["total"]:
-        return "none there"
-    low, middle, high = (100 * rate[name] for name in ("rate_low", "rate", "rate_high"))
-    return f"{rate['found']} of {rate['total']} ({middle:.0f} %, 95 % interval {low:.0f} to {high:.0f} %)"
 
 
 def fact_table(caption: str, facts: Sequence[tuple[str, Any]]) -> Table:
@@ -120,105 +105,27 @@ def class_table(metrics: Mapped, class_names: Sequence[str], caption: str) -> Ta
     return Table(caption=caption, header=header, rows=tuple(rows))
 
 
-def outcome_of(hole: Mapped) -> Cell:
-    """Found or missed, and for a miss whether the hole could have been seen."""
-    ratio = hole.get("contrast_to_noise")
-    if hole.get("found"):
-        return Cell(text="found", kind="good")
-    if ratio is None or not np.isfinite(ratio):
-        return Cell(text="missed", kind="bad")
-    return (
-        Cell(text="missed, visible", kind="bad")
-        if ratio >= DETECTABLE_RATIO
-        else Cell(text="missed, in the noise", kind="faint")
-    )
-
-
-def hole_table_block(holes: Sequence[Mapped], class_names: Sequence[str], caption: str) -> Table:
-    """Every hole with what was found of it and whether it could have been seen."""
-    rows: tuple[tuple[Cell | str, ...], ...] = tuple(_hole_row(hole, class_names) for hole in holes)
-    header = (
-        "hole", "depth mm", "diameter mm", "contrast K", "contrast / noise", "could be seen", "result",
-        "covered", "IoU", "true class", "predicted class", "class", "predicted depth mm",
-    )  # fmt: skip
-    return Table(caption=caption, header=header, rows=rows)
-
-
-def _hole_row(hole: Mapped, class_names: Sequence[str]) -> tuple[Cell | str, ...]:
-    ratio = hole.get("contrast_to_noise")
-    seen = Cell(text="unknown", kind="unknown")
-    if ratio is not None and np.isfinite(ratio):
-        seen = Cell(text="yes" if ratio >= DETECTABLE_RATIO else "no")
-    predicted = hole.get("predicted_class")
-    verdict = Cell(text="none", kind="unknown")
-    if predicted is not None:
-        verdict = Cell(text="right", kind="good") if hole.get("class_right") else Cell(text="wrong", kind="bad")
-    return (
-        str(hole.get("name") or hole.get("number")),
-        _plain(hole.get("depth_mm"), 2),
-        _plain(hole.get("diameter_mm"), 2),
-        _plain(hole.get("peak_contrast_k"), 3),
-        _plain(ratio, 1),
-        seen,
-        outcome_of(hole),
-        Cell(text=f"{100 * hole['coverage']:.0f} %", kind="number")
-        if hole.get("coverage") is not None
-        else _plain(None, 0),
-        _plain(hole.get("iou"), 2),
-        _class_name(hole.get("true_class"), class_names, "unknown"),
-        _class_name(predicted, class_names, "nothing called"),
-        verdict,
-        _plain(hole.get("predicted_depth_mm"), 2, "none"),
-    )
-
-
-def _plain(value: Any, digits: int, missing: str = "unknown") -> Cell:
+def number_cell(value: Any, digits: int, missing: str = "unknown") -> Cell:
+    """Make a cell with a number of so many decimals; `missing` for None and NaN."""
     text = number(value, digits, missing)
     return Cell(text=text, kind="unknown" if text == missing else "number")
 
 
-def _class_name(value: Any, class_names: Sequence[str], missing: str) -> Cell | str:
-    if value is None:
-        return Cell(text=missing, kind="unknown")
-    if isinstance(value, str):
-        return value
-    return class_names[int(value)] if 0 <= int(value) < len(class_names) else f"class {int(value)}"
+def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) -> Table:
+    """Write the confusion matrix in numbers: pixels, and their share of the true class."""
+    rows: list[tuple[Cell | str, ...]] = []
+    for true, counts in enumerate(confusion):
+        total = int(counts.sum())
+        cells = [_confusion_cell(true, called, int(count), total) for called, count in enumerate(counts)]
+        rows.append((class_names[true], *cells))
+    caption = "Confusion matrix: pixels by true class (row) and predicted class (column), with their share of the row."
+    return Table(caption=caption, header=("true class", *class_names), rows=tuple(rows))
 
 
-def hole_matrix(holes: Sequence[Mapped], caption: str) -> Table:
-    """Every hole in every recording: found or missed at a glance."""
-    keys = list(dict.fromkeys(str(hole.get("key", "")) for hole in holes))
-    facts: dict[tuple[Any, ...], dict[str, Cell]] = {}
-    for hole in holes:
-        identity = (hole.get("name") or hole.get("number"), hole.get("depth_mm"), hole.get("diameter_mm"))
-        facts.setdefault(identity, {})[str(hole.get("key", ""))] = outcome_of(hole)
-    rows: tuple[tuple[Cell | str, ...], ...] = tuple(
-        (
-            str(name),
-            _plain(depth, 2),
-            _plain(diameter, 2),
-            *(cells.get(key, Cell(text="not there", kind="unknown")) for key in keys),
-        )
-        for (name, depth, diameter), cells in facts.items()
-    )
-    return Table(caption=caption, header=("hole", "depth mm", "diameter mm", *keys), rows=rows)
-
-
-def detectable_grid(
-    holes: Sequence[Mapped], depths_mm: Sequence[float], diameters_mm: Sequence[float]
-) -> NDArray[np.int64]:
-    """Count the holes that can be seen in every cell of a grid of hits, (D, M); -1 where no contrast is known."""
-    grid = np.full((len(depths_mm), len(diameters_mm)), -1, dtype=np.int64)
-    if grid.size == 0:
-        return grid
-    for hole in holes:
-        depth, diameter, ratio = hole.get("depth_mm"), hole.get("diameter_mm"), hole.get("contrast_to_noise")
-        if depth is None or diameter is None or ratio is None or not np.isfinite(ratio):
-            continue
-        row = int(np.abs(np.asarray(depths_mm) - depth).argmin())
-        column = int(np.abs(np.asarray(diameters_mm) - diameter).argmin())
-        grid[row, column] = max(0, int(grid[row, column])) + int(ratio >= DETECTABLE_RATIO)
-    return grid
+def _confusion_cell(true: int, called: int, count: int, total: int) -> Cell:
+    share = f" ({100 * count / total:.1f} %)" if total else ""
+    kind = "good" if true == called else "bad" if called == 0 or true == 0 else "faint"
+    return Cell(text=f"{count:,}".replace(",", " ") + share, kind=f"number {kind}" if count else "number")
 
 
 def leakage_table(rows: Sequence[Mapped]) -> Table:
@@ -259,8 +166,8 @@ def comparison_table(rows: Sequence[Mapped]) -> Table:
             _of(row.get("unseen_holes_found"), row.get("unseen_holes_total")),
             _of(row.get("unseen_detectable_found"), row.get("unseen_detectable_total")),
             _value_cell("false_call_fraction", row.get("unseen_false_call_fraction")),
-            _plain(row.get("train_s"), 0, "not recorded"),
-            _plain(row.get("model_mb"), 2, "not recorded"),
+            number_cell(row.get("train_s"), 0, "not recorded"),
+            number_cell(row.get("model_mb"), 2, "not recorded"),
         )
         for row in rows
     )
@@ -271,21 +178,3 @@ def _of(found: Any, total: Any) -> Cell:
     if found is None or total is None:
         return Cell(text="not measured", kind="unknown")
     return Cell(text=f"{found} of {total}" if total else "none there", kind="number")
-
-
-def hole_sentence(holes: Sequence[Mapped]) -> str:
-    """Say how many of the holes, and how many of the visible ones, were found."""
-    if not holes:
-        return "The per-hole table is empty."
-    known = [hole for hole in holes if hole.get("contrast_to_noise") is not None]
-    text = f"Found: {rate_text(detection_rate(holes))} of all holes in all recordings."
-    if not known:
-        return (
-            text
-            + " Nobody knows the noise-free contrast of these holes, so nobody can say which of them could be seen."
-        )
-    visible = detection_rate(detectable_holes(holes, DETECTABLE_RATIO))
-    return text + (
-        f" Of those that can be seen (peak contrast at least {DETECTABLE_RATIO:g} times the camera noise): "
-        f"{rate_text(visible)}."
-    )
