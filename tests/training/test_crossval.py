@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import make_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_cases import make_case
 
 from thermo_qc.errors import FoldError
 from thermo_qc.training.crossval import cover, cut_out, held_out_case, maximal_rectangles

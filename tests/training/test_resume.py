@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_case
-from test_run import SMALL_UNET, assert_same_weights, run
+from training_cases import SMALL_UNET, assert_same_weights, make_case, run
 
 from thermo_qc.errors import TrainingError
 
@@ -46,15 +45,15 @@ def stop_after(epochs):
     ],
 )
 def test_a_stopped_run_ends_like_an_undisturbed_one(cases, experiment, tmp_path, kind, name, parameters, options):
-    settings = experiment(kind, name, parameters, epochs=5, **options)
+    settings = experiment(kind, name, parameters, epochs=4, **options)
     whole = run(cases, settings, tmp_path / "whole")
-    for epochs in (2, 3):
+    for epochs in (1, 2):
         with pytest.raises(StopError):
             run(cases, settings, tmp_path / "parts", progress=stop_after(epochs))
     assert (tmp_path / "parts" / "checkpoints" / "last.ckpt").is_file()
     seen = []
     resumed = run(cases, settings, tmp_path / "parts", progress=lambda epoch, *_: seen.append(epoch))
-    assert seen == [4, 5]
+    assert seen == [3, 4]
     assert_same_weights(resumed, whole)
     assert resumed.sha256 == whole.sha256
     history = [(tmp_path / part / "history.csv").read_text() for part in ("whole", "parts")]
@@ -133,7 +132,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from conftest import DEPTHS, NAMES, make_case
+from training_cases import DEPTHS, NAMES, make_case
 from thermo_qc.config import ExperimentConfig
 from thermo_qc.training import train_model
 train_model(

@@ -6,26 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import DEPTHS, NAMES, make_case
+from training_cases import NAMES, SMALL_UNET, assert_same_weights, build_experiment, make_case, run, weights
 
 from thermo_qc.errors import ConfigError, TrainingError, UnknownNameError
 from thermo_qc.models import load_trained
-from thermo_qc.training import Case, train_model
+from thermo_qc.training import Case
 from thermo_qc.training.history import read_history
-
-
-def run(cases, experiment, folder, **options):
-    fixed = {"class_names": NAMES, "class_depths_mm": DEPTHS, "progress": False}
-    return train_model(cases, experiment=experiment, folder=folder, **{**fixed, **options})
-
-
-def weights(model):
-    return {name: value.numpy() for name, value in model.network.state_dict().items()}
-
-
-def assert_same_weights(one, other):
-    for name, value in weights(one).items():
-        np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
 
 
 def test_curve_network_learns_and_is_saved(cases, experiment, tmp_path, caplog):
@@ -69,6 +55,12 @@ def test_same_seed_same_figures_and_no_trace_in_the_global_stream(cases, experim
     assert not np.array_equal(weights(other)[next(iter(weights(one)))], next(iter(weights(one).values())))
 
 
+@pytest.fixture(scope="module")
+def plain_weights(tmp_path_factory):
+    settings = build_experiment()
+    return weights(run([make_case("a", 0), make_case("b", 1)], settings, tmp_path_factory.mktemp("plain")))
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -76,27 +68,24 @@ def test_same_seed_same_figures_and_no_trace_in_the_global_stream(cases, experim
         {"optimiser": {"name": "sgd", "learning_rate": 0.05, "l1": 1e-4}, "schedule": {"name": "plateau"}},
         {"class_balanced": True, "samples_per_epoch": 300, "gradient_clip": 0.5, "precision": "bf16-mixed"},
         {"sound_fraction": 0.5, "schedule": {"name": "step", "warmup_epochs": 2, "step_epochs": 1}},
-        {"validation_fraction": 0.2, "early_stopping_epochs": 2, "batch_size": 7},
+        {"validation_fraction": 0.2, "early_stopping_epochs": 2, "batch_size": 300},
     ],
     ids=["losses", "l1_plateau", "balanced_clip_bf16", "sound_fraction", "held_out_pixels"],
 )
-def test_every_option_of_training_changes_the_outcome(cases, experiment, tmp_path, options):
+def test_every_option_of_training_changes_the_outcome(cases, experiment, tmp_path, plain_weights, options):
     model = run(cases, experiment(**options), tmp_path / "with")
-    plain = run(cases, experiment(), tmp_path / "plain")
-    first = next(iter(weights(plain)))
-    assert not np.array_equal(weights(model)[first], weights(plain)[first])
+    first = next(iter(plain_weights))
+    assert not np.array_equal(weights(model)[first], plain_weights[first])
     assert np.isfinite(model.probabilities(cases[0].sequence)).all()
     assert read_history(tmp_path / "with" / "history.csv")[-1]["train_loss"] > 0
 
 
 def test_l1_penalty_makes_weights_smaller(cases, experiment, tmp_path):
-    size = {
-        l1: sum(np.abs(value).sum() for value in weights(
-            run(cases, experiment(epochs=6, optimiser={"name": "adam", "l1": l1}), tmp_path / str(l1))
-        ).values())
-        for l1 in (0.0, 0.05)
-    }  # fmt: skip
-    assert size[0.05] < size[0.0]
+    size = {}
+    for l1 in (0.0, 0.05):
+        model = run(cases, experiment(optimiser={"name": "adam", "l1": l1}), tmp_path / str(l1))
+        size[l1] = sum(np.abs(value).sum() for value in weights(model).values() if value.ndim > 1)
+    assert size[0.05] < 0.9 * size[0.0]
 
 
 def test_learning_rate_follows_the_schedule(cases, experiment, tmp_path):
@@ -107,10 +96,8 @@ def test_learning_rate_follows_the_schedule(cases, experiment, tmp_path):
 
 
 def test_early_stopping_keeps_the_best_epoch(cases, experiment, tmp_path):
-    flipped = Case(
-        key="v", sequence=cases[1].sequence, class_map=np.where(cases[1].labelled, 2 - cases[1].class_map, 255)
-    )
-    flipped = Case(key="v", sequence=flipped.sequence, class_map=flipped.class_map.astype(np.uint8))
+    wrong = np.where(cases[1].labelled, 2 - cases[1].class_map, 255).astype(np.uint8)
+    flipped = Case(key="v", sequence=cases[1].sequence, class_map=wrong)
     settings = experiment(epochs=12, early_stopping_epochs=2)
     model = run(cases[:1], settings, tmp_path, validation_cases=[flipped])  # learning only makes it worse
     rows = read_history(tmp_path / "history.csv")
@@ -129,9 +116,6 @@ def test_forest(cases, experiment, tmp_path):
     assert model.sha256 == run(cases, settings, tmp_path / "again").sha256
     with pytest.raises(UnknownNameError, match="did you mean 'n_trees'"):
         run(cases, experiment("forest", "forest", {"n_tree": 5}), tmp_path / "typo")
-
-
-SMALL_UNET = {"encoder_depth": 3, "decoder_channels": [32, 16, 8]}
 
 
 def test_segmentation_network(cases, experiment, tmp_path):
