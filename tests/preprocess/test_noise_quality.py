@@ -129,6 +129,8 @@ def test_stated_and_visible_stop_disagree(record):
     assert any("stated as 30 s, the curves show it at 60" in remark for remark in remarks)
     unstated = assess_recording(record()).remarks
     assert any("not stated; the curves show it at 60" in remark for remark in unstated)
+    for kind in ("flash", "step"):
+        assert not any("heating stop" in remark for remark in assess_recording(record(kind)).remarks)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 14, 16])

@@ -142,6 +142,7 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     whole = fit_tsr(rise.astype(np.float32), times, 4)
     peaks = second_derivative_peak(whole)
     monkeypatch.setattr("thermo_qc.thermography.tsr.CHUNK_VALUES", 100)
+    monkeypatch.setattr("thermo_qc.thermography.tsr_depth.CHUNK_VALUES", 1000)
     np.testing.assert_allclose(fit_tsr(rise.astype(np.float32), times, 4).coefficients, whole.coefficients, atol=1e-9)
     np.testing.assert_allclose(second_derivative_peak(whole), peaks)
 

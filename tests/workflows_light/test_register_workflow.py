@@ -10,6 +10,7 @@ from thermo_qc.errors import ConfigError, InputError, OutputError, TruthError
 from thermo_qc.io import load_entry, load_manifest, read_sequence
 from thermo_qc.plate import load_plate
 from thermo_qc.workflows import register
+from thermo_qc.workflows.points import FIELDS, read_points
 
 # The plate lies at column 4, row 3 of the frame with 1.6 mm per pixel.
 POINTS = [(4.0 + x / 1.6, 3.0 + y / 1.6, x, y) for x, y in [(0, 0), (60, 0), (60, 40), (0, 40), (30, 15)]]
@@ -94,13 +95,13 @@ def test_stated_facts_count_before_plate_and_registration(tmp_path, recording, p
         ("points.csv", "# picked by hand\n\n" + "\n".join(", ".join(map(str, row)) for row in POINTS)),
         ("points.csv", "y_px,x_px,y_mm,x_mm\n" + "\n".join(f"{b},{a},{d},{c}" for a, b, c, d in POINTS)),
         ("points.yaml", yaml.safe_dump([list(row) for row in POINTS])),
-        ("points.yml", yaml.safe_dump({"points": [dict(zip(register.FIELDS, row, strict=True)) for row in POINTS]})),
+        ("points.yml", yaml.safe_dump({"points": [dict(zip(FIELDS, row, strict=True)) for row in POINTS]})),
     ],
 )
 def test_points_from_files(tmp_path, name, text):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    np.testing.assert_allclose(register.read_points(path), POINTS)
+    np.testing.assert_allclose(read_points(path), POINTS)
 
 
 @pytest.mark.parametrize(
@@ -119,18 +120,18 @@ def test_broken_point_files(tmp_path, name, text, message):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        register.read_points(path)
+        read_points(path)
 
 
 def test_missing_point_files(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        register.read_points(tmp_path / "none.csv")
+        read_points(tmp_path / "none.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(InputError, match="no UTF-8 text"):
-        register.read_points(tmp_path / "binary.csv")
+        read_points(tmp_path / "binary.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match=r"folder.csv"):
-        register.read_points(tmp_path / "folder.csv")
+        read_points(tmp_path / "folder.csv")
 
 
 @pytest.mark.parametrize(

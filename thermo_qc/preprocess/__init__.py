@@ -5,8 +5,9 @@ from thermo_qc.preprocess.dead import find_dead_pixels, replace_dead_pixels
 from thermo_qc.preprocess.heating import detect_heating_stop
 from thermo_qc.preprocess.normalise import PIXEL_MODES, SEQUENCE_MODES, normalise, normalise_pixels, normalise_sequence
 from thermo_qc.preprocess.quality import RecordingQuality, assess_recording
+from thermo_qc.preprocess.rectify import rectify
 from thermo_qc.preprocess.reference import mean_curve, reference_curve, subtract_reference
-from thermo_qc.preprocess.registration import Registration, fit_homography, plate_coordinates, rectify
+from thermo_qc.preprocess.registration import Registration, fit_homography, plate_coordinates
 from thermo_qc.preprocess.statistics import PixelStatistics, estimate_noise, pixel_statistics
 from thermo_qc.preprocess.timebase import linear_times_s, log_times_s, resample_times, resampling_matrix
 

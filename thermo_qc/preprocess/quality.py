@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thermo_qc.preprocess.dead import dead_from_statistics
 from thermo_qc.preprocess.heating import detect_heating_stop
-from thermo_qc.preprocess.statistics import PixelStatistics, estimate_noise, pixel_statistics
+from thermo_qc.preprocess.saturation import count_saturated
+from thermo_qc.preprocess.statistics import estimate_noise, pixel_statistics
 from thermo_qc.sequence import Material, ThermalSequence
 
 __all__ = ["RecordingQuality", "assess_recording"]
 
 Verdict = Literal["good", "usable", "poor"]
-COUNT_CEILINGS = (2**12 - 1, 2**14 - 1, 2**16 - 1)
 FEWEST_FRAMES = 10
-PLATEAU_PIXELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +110,7 @@ def assess_recording(sequence: ThermalSequence, *, material: Material | None = N
     dead = dead_from_statistics(statistics)
     live = np.isfinite(statistics.maximum) & ~dead
     noise = estimate_noise(sequence) if sequence.n_frames >= 3 and live.any() else None
-    saturated_frames, saturated_pixels = _saturation(sequence, statistics, live, noise)
+    saturated_frames, saturated_pixels = count_saturated(sequence, statistics, live, noise)
     material = sequence.material or material
     duration = float(sequence.times_s[-1] - max(0.0, float(sequence.times_s[0])))
     reach = None if material is None else float(np.sqrt(material.diffusivity_through_mm2_s * max(duration, 0.0)))
@@ -146,48 +144,6 @@ def assess_recording(sequence: ThermalSequence, *, material: Material | None = N
     fatal, problems, remarks = _fatal(findings), _problems(findings), _remarks(findings)
     verdict: Verdict = "poor" if fatal else "usable" if problems else "good"
     return RecordingQuality(verdict=verdict, problems=(*fatal, *problems), remarks=tuple(remarks), **figures)
-
-
-def _saturation(
-    sequence: ThermalSequence, statistics: PixelStatistics, live: NDArray[np.bool_], noise: float | None
-) -> tuple[int, int]:
-    """Count frames and pixels at the upper end of the range.
-
-    The upper end is the largest value of the type or of 12, 14 or 16 bit counts; or, where the range is not known, a
-    value that several pixels share for two frames or more while hardly any pixel peaks just below it.
-    """
-    if not live.any():
-        return 0, 0
-    top = float(statistics.maximum[live].max())
-    pixels = live & (statistics.maximum == top)
-    ceiling = _is_ceiling(sequence, top)
-    if not ceiling and not (noise and _piles_up(statistics.maximum[live], top)):
-        return 0, 0
-    frames = np.zeros(sequence.n_frames, dtype=bool)
-    long_enough = np.zeros(pixels.shape, dtype=bool)
-    for rows, block in sequence.blocks():
-        if not pixels[rows].any():
-            continue
-        at_top = (block == np.float32(top)) & pixels[rows]
-        long_enough[rows] = at_top.sum(axis=0) >= (1 if ceiling else 2)
-        frames |= (at_top & long_enough[rows]).any(axis=(1, 2))
-    enough = ceiling or int(long_enough.sum()) >= PLATEAU_PIXELS
-    return (int(frames.sum()), int(long_enough.sum())) if enough else (0, 0)
-
-
-def _is_ceiling(sequence: ThermalSequence, top: float) -> bool:
-    dtype = np.dtype(sequence.frames.dtype)
-    if dtype.kind in "iu" and top == np.iinfo(dtype).max:
-        return True
-    return sequence.unit == "counts" and top in COUNT_CEILINGS
-
-
-def _piles_up(peaks: NDArray[np.float64], top: float) -> bool:
-    n_top = int((peaks == top).sum())
-    below = peaks[peaks < top]
-    if n_top < PLATEAU_PIXELS or below.size == 0:
-        return False
-    return n_top > 3 * int((peaks == below.max()).sum())
 
 
 def _fatal(findings: _Findings) -> list[str]:
@@ -251,12 +207,15 @@ def _remarks(findings: _Findings) -> list[str]:
 
 def _on_heating(findings: _Findings) -> list[str]:
     stated, detected = findings.file_heating_stop_s, findings.figures["detected_heating_stop_s"]
-    if stated is None and detected is None and findings.excitation not in {"step", "periodic", "flash"}:
-        return ["The heating stop is neither stated nor visible in the curves; give heating_stop_s if it matters."]
-    if stated is None and detected is not None:
-        return [f"The heating stop is not stated; the curves show it at {detected:.4g} s."]
-    if stated is not None and detected is not None and findings.excitation != "flash":
-        step = findings.last_time_s / max(findings.n_frames, 1)
-        if abs(stated - detected) > max(3 * step, 0.1 * stated):
-            return [f"The heating stop is stated as {stated:.4g} s, the curves show it at {detected:.4g} s."]
+    if findings.excitation in {"flash", "step", "periodic"}:
+        return []
+    if stated is None:
+        return [
+            "The heating stop is neither stated nor visible in the curves; give heating_stop_s if it matters."
+            if detected is None
+            else f"The heating stop is not stated; the curves show it at {detected:.4g} s."
+        ]
+    step = findings.last_time_s / max(findings.n_frames, 1)
+    if detected is not None and abs(stated - detected) > max(3 * step, 0.1 * stated):
+        return [f"The heating stop is stated as {stated:.4g} s, the curves show it at {detected:.4g} s."]
     return []

@@ -10,14 +10,8 @@ from thermo_qc.thermography.contrast import (
 )
 from thermo_qc.thermography.pct import PCT, STANDARDISATIONS, compute_pct
 from thermo_qc.thermography.ppt import PPT, compute_ppt
-from thermo_qc.thermography.tsr import (
-    TSRFit,
-    depth_from_peak_mm,
-    fit_tsr,
-    second_derivative_peak,
-    synthetic,
-    tsr_derivatives,
-)
+from thermo_qc.thermography.tsr import TSRFit, fit_tsr, synthetic, tsr_derivatives
+from thermo_qc.thermography.tsr_depth import depth_from_peak_mm, second_derivative_peak
 
 __all__ = [
     "PCT",

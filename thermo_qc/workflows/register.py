@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from thermo_qc.config import read_yaml
 from thermo_qc.errors import ConfigError, InputError, OutputError
 from thermo_qc.io import read_sequence, sha256_of, truth_of_plate, write_sequence, write_text
 from thermo_qc.io.sidecar import sidecar_candidates
@@ -21,11 +19,11 @@ from thermo_qc.plate import PlateSpec, load_plate, pixel_centres_mm
 from thermo_qc.preprocess import Registration, fit_homography, rectify
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows.convert import check_new_recording
+from thermo_qc.workflows.points import points_table
 
-__all__ = ["RegistrationResult", "read_points", "run"]
+__all__ = ["RegistrationResult", "run"]
 
 logger = logging.getLogger(__name__)
-FIELDS = ("x_px", "y_px", "x_mm", "y_mm")
 RECORDINGS = (".h5", ".hdf5")
 REGISTRATIONS = (".yaml", ".yml")
 LARGE_RESIDUAL_MM = 1.0
@@ -119,7 +117,7 @@ def run(
     registration_path = _check_outputs(recording, output, rectify=rectify, overwrite=overwrite)
     spec = load_plate(plate)
     sequence = read_sequence(recording, **facts)
-    table = _table(points)
+    table = points_table(points)
     _check_inside(table, sequence.frame_shape)
     registration = fit_homography(table[:, :2], table[:, 2:])
     truth, scale_mm = truth_of_plate(spec, registration.matrix, sequence.frame_shape)
@@ -168,67 +166,6 @@ def _check_outputs(recording: Path, output: Path, *, rectify: bool, overwrite: b
     if registration_path.exists() and not overwrite:
         raise OutputError(f"{registration_path} exists; choose another name or pass --overwrite")
     return registration_path
-
-
-def read_points(path: Path | str) -> NDArray[np.float64]:
-    """Read picked points from a file.
-
-    Parameters
-    ----------
-    path : Path or str
-        CSV with the columns x_px, y_px, x_mm, y_mm (in this order when there is no header; lines starting with # are
-        skipped), or YAML: a list, or a mapping with the list under `points`, of four numbers or four keys each.
-
-    Returns
-    -------
-    ndarray of float64, shape (N, 4)
-
-    Raises
-    ------
-    InputError
-        When the file is missing or holds something else.
-    """
-    path = Path(path)
-    if path.suffix.lower() in REGISTRATIONS:
-        content = read_yaml(path)
-        rows = content.get("points") if isinstance(content, dict) else content
-    elif path.suffix.lower() == ".csv":
-        rows = _csv_rows(path)
-    else:
-        raise InputError(f"{path} ends in '{path.suffix}', expected picked points as .csv or .yaml")
-    if not isinstance(rows, list):
-        raise InputError(f"{path} holds no list of picked points; give x_px, y_px, x_mm, y_mm of each")
-    return _numbers(rows, str(path))
-
-
-def _csv_rows(path: Path) -> list[Any]:
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no UTF-8 text, expected a CSV table of picked points") from None
-    lines = [line for line in lines if not line.lstrip().startswith("#")]
-    if lines and any(name in lines[0] for name in FIELDS):
-        return list(csv.DictReader(lines, skipinitialspace=True))
-    return list(csv.reader(lines))
-
-
-def _table(points: Path | str | Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    return read_points(points) if isinstance(points, str | Path) else _numbers(list(points), "picked points")
-
-
-def _numbers(rows: list[Any], origin: str) -> NDArray[np.float64]:
-    table = np.empty((len(rows), len(FIELDS)))
-    for number, row in enumerate(rows, start=1):
-        try:
-            values = [row[name] for name in FIELDS] if isinstance(row, dict) else list(row)
-            table[number - 1] = [float(value) for value in values]
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"{origin}: point {number} is {row}, expected four numbers: {', '.join(FIELDS)}") from None
-    return table
 
 
 def _check_inside(table: NDArray[np.float64], shape: tuple[int, int]) -> None:
