@@ -111,7 +111,9 @@ def test_wrong_choices(save: Save, frames: np.ndarray) -> None:
         read_sequence(path, variable="F1.image", frame_rate_hz=1)
     with pytest.raises(CorruptFileError, match=r"mask is mask \(4 x 3\), expected three axes, or a cell of frames"):
         read_sequence(path, variable="mask", frame_rate_hz=1)
-    with pytest.raises(ConfigError, match=r"axes is 'yxt', but F1\.images is a cell of frames; expected 'tyx' or 'txy'"):
+    with pytest.raises(
+        ConfigError, match=r"axes is 'yxt', but F1\.images is a cell of frames; expected 'tyx' or 'txy'"
+    ):
         read_sequence(path, axes="yxt", frame_rate_hz=1)
 
 
@@ -122,7 +124,9 @@ def test_file_without_frames(save: Save) -> None:
 
 def test_cell_with_a_frame_of_another_size(save: Save, frames: np.ndarray) -> None:
     path = save({"c": _cell([*frames[:2], frames[2, :3]])})
-    with pytest.raises(CorruptFileError, match=r"c\{3\} is float32 of shape \(3, 3\), expected float32 of shape \(4, 3\)"):
+    with pytest.raises(
+        CorruptFileError, match=r"c\{3\} is float32 of shape \(3, 3\), expected float32 of shape \(4, 3\)"
+    ):
         read_sequence(path, frame_rate_hz=1)
 
 

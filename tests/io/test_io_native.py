@@ -93,7 +93,7 @@ def sequences(draw: st.DrawFn) -> ThermalSequence:
     )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(sequence=sequences(), writer=st.sampled_from(["plain", "gzip", "lzf", "npz"]))
 def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, assert_same: Same, sequence: ThermalSequence, writer: str

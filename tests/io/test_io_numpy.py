@@ -70,7 +70,9 @@ def test_npy_with_a_broken_header(tmp_path: Path) -> None:
 
 def test_npz_needs_a_choice_between_stacks(tmp_path: Path, frames: np.ndarray) -> None:
     np.savez(tmp_path / "a.npz", hot=frames, cold=frames + 1, mask=np.ones((4, 3)))
-    with pytest.raises(AmbiguousInputError, match=r"holds 2 stacks; choose one with variable=NAME; arrays: hot \(5, 4, 3\)"):
+    with pytest.raises(
+        AmbiguousInputError, match=r"holds 2 stacks; choose one with variable=NAME; arrays: hot \(5, 4, 3\)"
+    ):
         read_sequence(tmp_path / "a.npz", frame_rate_hz=1)
     sequence = read_sequence(tmp_path / "a.npz", variable="cold", frame_rate_hz=1)
     np.testing.assert_array_equal(sequence.frames[0], frames[0] + 1)
@@ -154,7 +156,9 @@ def test_a_zip_bomb_is_refused_unopened(tmp_path: Path) -> None:
     directory = content.index(b"PK\x01\x02")
     content[directory + 24 : directory + 28] = size.to_bytes(4, "little")
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(CorruptFileError, match=r"frames\.npy is 2 GiB from 128 stored bytes, expected at most 200 times"):
+    with pytest.raises(
+        CorruptFileError, match=r"frames\.npy is 2 GiB from 128 stored bytes, expected at most 200 times"
+    ):
         read_sequence(tmp_path / "a.npz", frame_rate_hz=1)
 
 
@@ -170,6 +174,8 @@ def test_own_npz_with_missing_or_wrong_parts(tmp_path: Path, frames: np.ndarray)
     with pytest.raises(CorruptFileError, match="content is unreadable"):
         read_sequence(tmp_path / "c.npz")
     index = np.ones((4, 3), np.int16)
-    np.savez(tmp_path / "d.npz", frames=frames, metadata=metadata, times_s=np.arange(5), defect_index=index, depth_mm=index)
+    np.savez(
+        tmp_path / "d.npz", frames=frames, metadata=metadata, times_s=np.arange(5), defect_index=index, depth_mm=index
+    )
     with pytest.raises(CorruptFileError, match="truth is contradictory"):
         read_sequence(tmp_path / "d.npz")

@@ -64,9 +64,7 @@ def test_imagej_interval_is_the_time_base(tmp_path: Path) -> None:
         ([COUNTS[0], COUNTS[1, :8]], AmbiguousInputError, r"holds 2 stacks \(16 x 8, 8 x 8\)"),
     ],
 )
-def test_pages_that_are_no_stack(
-    tmp_path: Path, pages: list[np.ndarray], error: type[Exception], message: str
-) -> None:
+def test_pages_that_are_no_stack(tmp_path: Path, pages: list[np.ndarray], error: type[Exception], message: str) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         for page in pages:
             tiff.write(page, photometric="rgb" if page.ndim == 3 else "minisblack", metadata=None)
@@ -123,7 +121,12 @@ def test_folder_in_natural_order(
     sequence = read_sequence(folder)
     np.testing.assert_array_equal(sequence.frames[:, :, :], COUNTS[[2, 0, 4, 1, 3]])
     np.testing.assert_array_equal(sequence.frames[1:3, 2:4, 5], COUNTS[[0, 4], 2:4, 5])
-    assert (sequence.unit, sequence.times_s[1], sequence.camera, sequence.is_lazy) == (unit, 0.2, "from the folder", lazy)
+    assert (sequence.unit, sequence.times_s[1], sequence.camera, sequence.is_lazy) == (
+        unit,
+        0.2,
+        "from the folder",
+        lazy,
+    )
     assert sequence.source is not None and len(sequence.source.sha256) == 64
 
 
@@ -204,7 +207,13 @@ def test_broken_frames(tmp_path: Path, name: str, change: Callable[[Path], objec
 
 @pytest.mark.parametrize(
     "text",
-    ["21.5,22\n23,24.25\n", "21,5;22\n23;24,25\n", "21.5\t22\r\n23\t24.25", "21.5 22\n23 24.25\n", "\ufeff21.5,22,\n23,24.25,\n"],
+    [
+        "21.5,22\n23,24.25\n",
+        "21,5;22\n23;24,25\n",
+        "21.5\t22\r\n23\t24.25",
+        "21.5 22\n23 24.25\n",
+        "\ufeff21.5,22,\n23,24.25,\n",
+    ],
 )
 def test_dialects_of_csv(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text, encoding="utf-8", newline="")

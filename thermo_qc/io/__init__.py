@@ -3,10 +3,11 @@
 from thermo_qc.io.convert import write_any
 from thermo_qc.io.files import atomic_path, plain_json, sha256_of, write_json, write_text
 from thermo_qc.io.formats import READERS, all_readers, detect_format, read_sequence
+from thermo_qc.io.found import Found
 from thermo_qc.io.manifest import Manifest, ManifestEntry, entry_plate, load_entry, load_manifest
 from thermo_qc.io.native_write import write_sequence
 from thermo_qc.io.numpy_files import write_npz
-from thermo_qc.io.reader import Found, Reader, assemble, check_options, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, reading
 from thermo_qc.io.sidecar import read_facts_sidecar
 from thermo_qc.io.truth import read_homography, read_region, read_truth, truth_of_plate
 

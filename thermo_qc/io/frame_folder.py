@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import AmbiguousInputError, CorruptFileError, InputError
+from thermo_qc.io.found import Found
 from thermo_qc.io.images import picture_shape, read_picture
 from thermo_qc.io.lazy import FileFrames
-from thermo_qc.io.reader import Found, Reader, assemble, check_options, load_when_small, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, load_when_small, reading
 from thermo_qc.io.tiff import opened_tiff
 from thermo_qc.sequence import ThermalSequence, Unit
 

@@ -28,29 +28,20 @@ def dataset_at(file: h5py.File, path: Path, name: str) -> h5py.Dataset | None:
     Raises
     ------
     CorruptFileError
-        When a link on the way leaves the file, or the dataset's bytes lie outside the file, hold objects or strings,
+        When there is a link on the way, or the dataset's bytes lie outside the file, hold objects or strings,
         or need a filter that HDF5 itself does not have.
     """
     node: Any = file
     for part in name.strip("/").split("/"):
-        if not isinstance(node, h5py.Group) or part not in _link_names(node):
+        if not isinstance(node, h5py.Group) or part not in list(node.keys()):
             return None
-        if isinstance(node.get(part, getlink=True), h5py.ExternalLink):
-            raise CorruptFileError(
-                path, name, "inside the file", "a link to another file", "copy the data into the file"
-            )
-        try:
-            node = node[part]
-        except KeyError:
-            raise CorruptFileError(path, name, "inside the file", "a link that leads nowhere") from None
+        if not isinstance(node.get(part, getlink=True), h5py.HardLink):
+            raise CorruptFileError(path, name, "stored in its place", "a link", "copy the data into the file")
+        node = node[part]
     if not isinstance(node, h5py.Dataset):
         raise CorruptFileError(path, name, "a dataset", f"a {type(node).__name__.lower()}")
     check_dataset(node, path, name)
     return node
-
-
-def _link_names(group: h5py.Group) -> list[str]:
-    return list(group.keys())
 
 
 def check_dataset(dataset: h5py.Dataset, path: Path, name: str, objects: bool = False) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +40,14 @@ class FileFrames(ABC):
         Frames that are read together when single whole frames are asked for (the chunk length along time).
     """
 
+    _recent: ClassVar[tuple[str, int, NDArray[Any]] | None] = None  # the last slab read, of whichever recording
+
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], slab: int = 1) -> None:
         self.path = path
         self._shape, self._dtype = shape, np.dtype(dtype)
         frame_bytes = shape[1] * shape[2] * self._dtype.itemsize
         self._slab = max(1, min(slab, SLAB_BYTES // max(1, frame_bytes)))
-        self._cached: tuple[int, NDArray[Any]] | None = None
+        self._token = uuid.uuid4().hex
         self._state = _state_of(path)
 
     @property
@@ -76,9 +79,6 @@ class FileFrames(ABC):
         everything: NDArray[Any] = np.asarray(self[:, :, :], dtype=dtype)
         return everything
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cached": None}
-
     def __getitem__(self, key: Any) -> NDArray[Any]:
         parts, after = _split_key(key, self._shape)
         if any(part.stop <= part.start for part in parts):
@@ -92,11 +92,12 @@ class FileFrames(ABC):
         if not whole or time.stop - time.start > 1 or self._slab == 1:
             return self._read_checked(parts)
         start = time.start - time.start % self._slab
-        cached = self._cached
-        if cached is None or cached[0] != start:
+        recent = FileFrames._recent
+        if recent is None or recent[:2] != (self._token, start) or _state_of(self.path) != self._state:
             stop = min(start + self._slab, self._shape[0])
-            cached = self._cached = (start, self._read_checked((slice(start, stop), rows, columns)))
-        frame: NDArray[Any] = cached[1][time.start - start : time.stop - start].copy()
+            recent = (self._token, start, self._read_checked((slice(start, stop), rows, columns)))
+            FileFrames._recent = recent
+        frame: NDArray[Any] = recent[2][time.start - start : time.stop - start].copy()
         return frame
 
     def _read_checked(self, parts: tuple[slice, slice, slice]) -> NDArray[Any]:

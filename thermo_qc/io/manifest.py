@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveFloat
-
-from thermo_qc.config import Facts, MaterialConfig, Strict, parse_config, read_yaml
+from thermo_qc.config import MaterialConfig, Strict, parse_config, read_yaml
 from thermo_qc.errors import ConfigError, InputError, TruthError
 from thermo_qc.io.formats import read_sequence
+from thermo_qc.io.manifest_file import EntryConfig, ManifestConfig, read_rows
 from thermo_qc.io.truth import read_homography, read_region, read_truth, truth_of_plate, with_diameters
 from thermo_qc.plate import PlateSpec, load_plate, shipped_plates
 from thermo_qc.sequence import Material, ThermalSequence, Truth
@@ -20,31 +17,6 @@ from thermo_qc.sequence import Material, ThermalSequence, Truth
 __all__ = ["Manifest", "ManifestEntry", "entry_plate", "load_entry", "load_manifest"]
 
 FILES = ("recording", "truth", "region", "exclude", "registration")
-
-
-class EntryConfig(Strict):
-    """One recording of a manifest; paths are relative to the manifest."""
-
-    key: str | None = Field(None, min_length=1)
-    recording: str = Field(min_length=1)
-    truth: str | None = None
-    depths_mm: dict[int | str, PositiveFloat] = Field(default_factory=dict)
-    plate: str | None = None
-    registration: str | None = None
-    region: str | None = None
-    exclude: str | None = None
-    acquisition: str | None = None
-    condition: str = ""
-    specimen: str = ""
-    material: MaterialConfig | None = None
-    thickness_mm: PositiveFloat | None = None
-    facts: Facts = Facts()
-
-
-class ManifestConfig(Strict):
-    """A manifest file."""
-
-    recordings: tuple[EntryConfig, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +89,7 @@ def load_manifest(path: Path | str) -> Manifest:
     """
     path = Path(path)
     if path.suffix.lower() == ".csv":
-        content: Any = {"recordings": _rows(path)}
+        content: Any = {"recordings": read_rows(path)}
     elif path.suffix.lower() in {".yaml", ".yml"}:
         content = read_yaml(path)
     else:
@@ -130,45 +102,6 @@ def load_manifest(path: Path | str) -> Manifest:
             raise ConfigError(f"{path}: key '{entry.key}' comes twice; give every recording its own key")
         seen.add(entry.key)
     return Manifest(path=path, entries=entries)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            sample = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=";" if sample.count(";") > sample.count(",") else ",", strict=True)
-            columns = list(reader.fieldnames or ())
-            rows = list(reader)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no UTF-8 CSV table ({error}); save it again") from None
-    if len(set(columns)) != len(columns):
-        raise ConfigError(f"{path}: a column comes twice; columns: {', '.join(columns)}")
-    return [_nested(path, line, row) for line, row in enumerate(rows, start=2) if any(row.values())]
-
-
-def _nested(path: Path, line: int, row: Mapping[str | None, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for column, text in row.items():
-        if column is None:
-            raise ConfigError(
-                f"{path}: line {line} has more cells than the header; quote cells that hold the separator"
-            )
-        if text is None or not text.strip():
-            continue
-        *parents, last = column.strip().split(".")
-        place = result
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"{path}: column '{column}' is a part of column '{parent}'; keep one of them")
-        listed = column.strip() == "facts.times_s"
-        place[last] = text.replace(";", " ").split() if listed else text.strip()
-    return result
 
 
 def _entry(path: Path, config: EntryConfig) -> ManifestEntry:

@@ -25,10 +25,11 @@ from thermo_qc.errors import (
     UnknownNameError,
     suggestion,
 )
+from thermo_qc.io.found import Found
 from thermo_qc.io.hdf5 import HDF5Frames, check_dataset, open_hdf5
 from thermo_qc.io.layout import arrange, axis_order
 from thermo_qc.io.lazy import check_declared_size
-from thermo_qc.io.reader import Found, Reader, assemble, check_options, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, reading
 from thermo_qc.sequence import FrameSource, ThermalSequence
 
 __all__ = ["READER", "open_matlab"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError, SequenceError
+from thermo_qc.io.found import Found
 from thermo_qc.io.lazy import reason_of
-from thermo_qc.io.reader import Found
 from thermo_qc.sequence import Defect, Excitation, HistoryEntry, Material, Source, ThermalSequence, Truth
 
 __all__ = [

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError, TruthError, UnknownFormatError
+from thermo_qc.io.found import Found
 from thermo_qc.io.hdf5 import (
     HDF5_SIGNATURE,
     HDF5Frames,
@@ -35,7 +36,7 @@ from thermo_qc.io.hdf5 import (
 )
 from thermo_qc.io.metadata import defects_from_json, found_from_json, truth_from_maps
 from thermo_qc.io.pythermondt import foreign_found
-from thermo_qc.io.reader import Found, Reader, assemble, check_options, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, reading
 from thermo_qc.sequence import ThermalSequence, Truth, Unit
 
 __all__ = ["READER", "open_native"]

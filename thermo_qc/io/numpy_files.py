@@ -24,11 +24,12 @@ from thermo_qc.errors import (
     suggestion,
 )
 from thermo_qc.io.files import atomic_path
+from thermo_qc.io.found import Found
 from thermo_qc.io.layout import arrange, axis_order, check_three_axes
 from thermo_qc.io.lazy import FileFrames, check_declared_size
 from thermo_qc.io.metadata import defects_from_json, defects_to_json, found_from_json, metadata_to_json, truth_from_maps
 from thermo_qc.io.native_write import frame_blocks
-from thermo_qc.io.reader import Found, Reader, assemble, check_options, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, reading
 from thermo_qc.sequence import ThermalSequence, Truth
 
 __all__ = ["NPY_READER", "NPZ_READER", "write_npz"]

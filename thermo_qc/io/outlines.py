@@ -81,7 +81,7 @@ def read_coco(path: Path, shape: tuple[int, int]) -> list[Outline]:
             )
         _check_size(path, (int(pictures[0]["height"]), int(pictures[0]["width"])), shape)
         return [_coco_outline(path, entry, names) for entry in annotations]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CorruptFileError(path, "content", "COCO annotations", f"something else ({reason_of(error)})") from None
 
 

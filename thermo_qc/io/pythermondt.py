@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError
+from thermo_qc.io.found import Found
 from thermo_qc.io.labels import truth_from_labels
-from thermo_qc.io.reader import Found
 from thermo_qc.sequence import Excitation, ExcitationKind, Material, Truth, Unit
 
 __all__ = ["foreign_found"]

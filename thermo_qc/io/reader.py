@@ -5,25 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thermo_qc.config import Facts, parse_config
 from thermo_qc.errors import (
     ConfigError,
     CorruptFileError,
     InputError,
-    MissingFactError,
     SequenceError,
     ThermoQCError,
 )
 from thermo_qc.io.files import sha256_of
+from thermo_qc.io.found import Found
 from thermo_qc.io.lazy import MAX_FRAME_PIXELS, MAX_FRAMES, FileFrames, reason_of
-from thermo_qc.sequence import Excitation, FrameSource, HistoryEntry, Material, Source, ThermalSequence, Truth, Unit
+from thermo_qc.io.timebase import time_axis
+from thermo_qc.sequence import FrameSource, Material, Source, ThermalSequence
 
 __all__ = ["Found", "Reader", "assemble", "check_options", "load_when_small", "reading"]
 
@@ -58,44 +58,6 @@ class Reader:
     matches: Callable[[bytes], bool]
     open: Callable[..., ThermalSequence]
     folders: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a file itself states, on the file's own time axis.
-
-    Parameters
-    ----------
-    times_s : ndarray, optional
-        Time of each frame, s; None when the file has no time base.
-    times_field : str
-        Where the times come from, for messages.
-    excitation : Excitation
-        Start and stop on the file's time axis.
-    starts_at_zero : bool
-        Whether the axis already counts from the start of the excitation and is kept as it is.
-    unit, pixel_pitch_mm, ambient_c, emissivity, thickness_mm, netd_k, material, camera, specimen_id, acquisition_id,
-    source, history, truth
-        As in `ThermalSequence`.
-    """
-
-    times_s: NDArray[np.float64] | None = None
-    times_field: str = "time axis"
-    excitation: Excitation = field(default_factory=Excitation)
-    starts_at_zero: bool = False
-    unit: Unit | None = None
-    pixel_pitch_mm: float | None = None
-    ambient_c: float | None = None
-    emissivity: float | None = None
-    thickness_mm: float | None = None
-    netd_k: float | None = None
-    material: Material | None = None
-    camera: str = ""
-    specimen_id: str = ""
-    acquisition_id: str = ""
-    source: Source | None = None
-    history: tuple[HistoryEntry, ...] = ()
-    truth: Truth | None = None
 
 
 def check_options(path: Path, format_name: str, options: Mapping[str, Any], layout: tuple[str, ...] = ()) -> Facts:
@@ -178,7 +140,7 @@ def assemble(path: Path, frames: FrameSource, found: Found, facts: Facts, format
     """
     _check_frames(path, frames)
     n_frames = int(frames.shape[0])
-    times, excitation = _time_axis(path, n_frames, found, facts)
+    times, excitation = time_axis(path, n_frames, found, facts)
     facts_of_plate = {
         name: getattr(facts, name) if getattr(facts, name) is not None else getattr(found, name)
         for name in (
@@ -221,77 +183,3 @@ def _check_frames(path: Path, frames: FrameSource) -> None:
         np.isfinite(frames[index, :, :]).any() for index in range(shape[0])
     ):
         raise CorruptFileError(path, "frames", "at least one finite value", "NaN or infinite everywhere")
-
-
-def _time_axis(path: Path, n_frames: int, found: Found, facts: Facts) -> tuple[NDArray[np.float64], Excitation]:
-    """Give the final time axis and the excitation on it."""
-    times = _given_times(path, n_frames, facts)
-    if times is None and found.times_s is None:
-        raise MissingFactError(
-            f"{path} has no time base; give frame_rate_hz (or times_s) as an option, or in the sidecar {path.name}.yaml"
-        )
-    if times is None:
-        times = _file_times(path, n_frames, found)
-        if facts.t_first_s is not None:
-            times = times - times[0] + facts.t_first_s
-    start, stop = found.excitation.start_s, found.excitation.stop_s
-    restated = found.times_s is not None and not np.array_equal(times, found.times_s)
-    if restated:
-        old = np.asarray(found.times_s, dtype=np.float64)
-        start = _restated(start, old, times)
-        stop = None if stop is None else _restated(stop, old, times)
-    zero = start if found.times_s is not None and (restated or not found.starts_at_zero) else 0.0
-    if facts.heating_start_s is not None:
-        start = zero = facts.heating_start_s
-    if facts.heating_stop_s is not None:
-        stop = facts.heating_stop_s
-    return times - zero, _excitation(path, start - zero, None if stop is None else stop - zero, found, facts)
-
-
-def _excitation(path: Path, start_s: float, stop_s: float | None, found: Found, facts: Facts) -> Excitation:
-    try:
-        return Excitation(
-            kind=facts.excitation or found.excitation.kind,
-            start_s=start_s,
-            stop_s=stop_s,
-            flux_w_m2=found.excitation.flux_w_m2 if facts.flux_w_m2 is None else facts.flux_w_m2,
-            frequency_hz=found.excitation.frequency_hz if facts.frequency_hz is None else facts.frequency_hz,
-        )
-    except SequenceError as error:
-        raise SequenceError(f"{path}: {error}") from None
-
-
-def _given_times(path: Path, n_frames: int, facts: Facts) -> NDArray[np.float64] | None:
-    if facts.times_s is not None:
-        if facts.frame_rate_hz is not None or facts.t_first_s is not None:
-            raise ConfigError(f"{path}: times_s came together with frame_rate_hz or t_first_s; give one of them")
-        times = np.asarray(facts.times_s, dtype=np.float64)
-        if times.size != n_frames:
-            raise SequenceError(f"{path}: times_s has {times.size} times, expected {n_frames}, one per frame")
-        if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-            raise SequenceError(f"{path}: times_s does not strictly increase; correct the list or give frame_rate_hz")
-        return times
-    if facts.frame_rate_hz is None:
-        return None
-    return (facts.t_first_s or 0.0) + np.arange(n_frames) / facts.frame_rate_hz
-
-
-def _file_times(path: Path, n_frames: int, found: Found) -> NDArray[np.float64]:
-    times = np.asarray(found.times_s, dtype=np.float64)
-    hint = "give times_s or frame_rate_hz as an option or in a sidecar file"
-    if times.shape != (n_frames,):
-        raise CorruptFileError(
-            path, found.times_field, f"one time for each of {n_frames} frames", f"of shape {times.shape}", hint
-        )
-    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise CorruptFileError(path, found.times_field, "strictly increasing", "not increasing or not finite", hint)
-    return times
-
-
-def _restated(mark: float, old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
-    """Carry an instant from the file's time axis to the person's: it keeps its place between the frames."""
-    if old.shape != new.shape or old.size < 2 or not (np.diff(old) > 0).all():
-        return mark
-    index = int(np.clip(np.searchsorted(old, mark) - 1, 0, old.size - 2))
-    slope = (new[index + 1] - new[index]) / (old[index + 1] - old[index])
-    return float(new[index] + (mark - old[index]) * slope)

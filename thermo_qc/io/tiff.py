@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from thermo_qc.errors import AmbiguousInputError, CorruptFileError
+from thermo_qc.io.found import Found
 from thermo_qc.io.lazy import FileFrames, check_declared_size
-from thermo_qc.io.reader import Found, Reader, assemble, check_options, load_when_small, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, load_when_small, reading
 from thermo_qc.sequence import ThermalSequence
 
 __all__ = ["READER", "open_tiff", "opened_tiff"]
@@ -100,8 +102,11 @@ class _Complaints(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
+        self.thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread != self.thread:
+            return True
         text = record.getMessage()
         broken = record.levelno >= logging.ERROR or "invalid page offset" in text or "corrupted" in text
         if broken:
