@@ -35,12 +35,8 @@ REGIONS = ClassScheme(name="regions", class_names=("sound", "surface", "deep"), 
 
 
 def hole(number: int = 1, **changes: Any) -> Hole:
-    fields: dict[str, Any] = {"x_mm": 30.0, "y_mm": 20.0, "diameter_mm": 10.0, "depth_mm": 2.0}
-    return (
-        Hole(number=number, name=f"H{number}", **{**fields, **changes})
-        if "name" not in changes
-        else Hole(number=number, **{**fields, **changes})
-    )
+    fields: dict[str, Any] = {"name": f"H{number}", "x_mm": 30.0, "y_mm": 20.0, "diameter_mm": 10.0, "depth_mm": 2.0}
+    return Hole(number=number, **{**fields, **changes})
 
 
 def plate(*holes: Hole, **changes: Any) -> PlateSpec:
