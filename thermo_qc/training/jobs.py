@@ -71,7 +71,14 @@ class Job:
         check_forest_parameters(parameters)
         representation = self._representation(train_cases)
         curves, labels = curves_of(train_cases, representation)
-        forest = Forest.fit(curves.numpy(), labels.numpy(), n_classes=n_classes, seed=self.seed, **parameters)
+        forest = Forest.fit(
+            curves.numpy(),
+            labels.numpy(),
+            n_classes=n_classes,
+            seed=self.seed,
+            n_jobs=torch.get_num_threads(),
+            **parameters,
+        )
         return representation, {"forest": forest}
 
     def _fit_curves(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
