@@ -54,7 +54,7 @@ def run(
     min_area_px: int = 4,
     region: Path | None = None,
     facts: dict[str, Any] | None = None,
-    on_progress: Callable[[Prediction], None] | None = None,
+    on_progress: Callable[[Prediction], object] | None = None,
 ) -> list[Prediction]:
     """Predict every recording; a bad one is listed with its reason and the others go on.
 
