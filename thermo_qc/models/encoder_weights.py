@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from thermo_qc.errors import ModelError
 
-__all__ = ["load_encoder_weights"]
+__all__ = ["fill_encoder", "read_encoder_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -22,37 +22,53 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 SMALLEST_MATCH = 0.9
 
 
-def load_encoder_weights(encoder: nn.Module, name: str, weights: str) -> None:
+def read_encoder_weights(name: str, weights: str) -> dict[str, Tensor]:
+    """Read pretrained weights.
+
+    Parameters
+    ----------
+    name : str
+        Name of the encoder.
+    weights : str
+        "imagenet", or a .safetensors, .pth or .pt file with the encoder's state dictionary.
+
+    Returns
+    -------
+    dict of str to Tensor
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, broken or hostile, or cannot be fetched.
+    """
+    return _fetch(name) if weights == "imagenet" else _read(Path(weights))
+
+
+def fill_encoder(encoder: nn.Module, state: dict[str, Tensor], name: str, weights: str) -> None:
     """Fill a three-channel encoder with pretrained weights.
 
     Parameters
     ----------
     encoder : torch.nn.Module
         Encoder of segmentation_models_pytorch, changed in place.
-    name : str
-        Its name.
-    weights : str
-        "imagenet", or a .safetensors, .pth or .pt file with the encoder's state dictionary.
+    state : dict of str to Tensor
+        From `read_encoder_weights`.
+    name, weights : str
+        As there, for the message.
 
     Raises
     ------
     ModelError
-        When the file is missing, broken or belongs to another encoder, or cannot be fetched.
+        When the weights belong to another encoder.
     """
-    if weights == "imagenet":
-        state, origin = _fetch(name), "the ImageNet weights"
-    else:
-        path = Path(weights)
-        state, origin = _read(path), str(path)
     own = encoder.state_dict()
-    fitting = {
-        key: value for key, value in _aligned(state, own).items() if key in own and own[key].shape == value.shape
-    }
+    given = _aligned(state, own)
+    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
     wanted = [key for key in own if not key.endswith("num_batches_tracked")]
     share = sum(key in fitting for key in wanted) / max(1, len(wanted))
     if share < SMALLEST_MATCH:
         raise ModelError(
-            f"{origin}: {share:.0%} of the weights of encoder '{name}' are in it, expected all; "
+            f"encoder weights '{weights}': {share:.0%} of the weights of encoder '{name}' are in it, expected all; "
             "take the weights of this very encoder"
         )
     encoder.load_state_dict({**own, **fitting})

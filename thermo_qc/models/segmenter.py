@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thermo_qc.errors import ConfigError, ModelError, UnknownNameError, choose, suggestion
-from thermo_qc.models.encoder_weights import load_encoder_weights
+from thermo_qc.models.encoder_weights import fill_encoder, read_encoder_weights
 from thermo_qc.models.parameters import check_names, fraction, integer
 
 __all__ = ["SEGMENTERS", "Segmenter", "build_segmenter", "encoder_names", "parameter_count"]
@@ -50,7 +50,7 @@ class Segmenter(nn.Module):
     body : torch.nn.Module
         Network of segmentation_models_pytorch with a `segmentation_head`.
     adapter : torch.nn.Module, optional
-        1x1 convolution before encoders that insist on three channels.
+        1x1 convolution before pretrained encoders that insist on three channels.
     dropout : float
         Probability with which whole feature maps are dropped before the last convolution.
     """
@@ -134,7 +134,7 @@ def build_segmenter(
     _check_encoder(encoder)
     arguments = {"encoder_name": encoder, "classes": n_classes, **_checked(parameters)}
     try:
-        body, adapter = _assemble(network, arguments, in_channels, encoder, encoder_weights)
+        body, adapter = _assemble(network, arguments, in_channels, encoder_weights)
     except ModelError:
         raise
     except Exception as error:
@@ -179,35 +179,34 @@ def _check_encoder(encoder: Any) -> None:
 
 
 def _assemble(
-    network: Callable[..., Any], arguments: dict[str, Any], in_channels: int, encoder: str, weights: str
+    network: Callable[..., Any], arguments: dict[str, Any], in_channels: int, weights: str
 ) -> tuple[Any, nn.Module | None]:
-    """Network and, for encoders that insist on three channels, the convolution before it."""
+    """Network and, where pretrained weights insist on three channels, the convolution before it."""
+    encoder = arguments["encoder_name"]
+    state = None if weights == "none" else read_encoder_weights(encoder, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if weights == "none":
-            try:
-                return network(in_channels=in_channels, encoder_weights=None, **arguments), None
-            except ValueError as error:
-                if "channels" not in str(error).lower() or in_channels == 3:
-                    raise
+        if state is None:
+            return network(in_channels=in_channels, encoder_weights=None, **arguments), None
         body = network(in_channels=3, encoder_weights=None, **arguments)
-        if weights != "none":
-            load_encoder_weights(body.encoder, encoder, weights)
-        return _with_channels(body, in_channels, pretrained=weights != "none")
+    fill_encoder(body.encoder, state, encoder, weights)
+    return body, None if in_channels == 3 else _widened(body.encoder, in_channels)
 
 
-def _with_channels(body: Any, in_channels: int, *, pretrained: bool) -> tuple[Any, nn.Module | None]:
-    """Widen the first convolution to `in_channels`, or put a 1x1 convolution before it."""
-    if in_channels == 3:
-        return body, None
-    first = next((m for m in body.encoder.modules() if isinstance(m, nn.Conv2d)), None)
-    if first is None or first.in_channels != 3 or first.groups != 1 or not pretrained:
-        return body, nn.Conv2d(in_channels, 3, kernel_size=1)
-    kernel = first.weight.detach()
+def _widened(encoder: nn.Module, in_channels: int) -> nn.Module | None:
+    """Repeat the pretrained kernels of the first convolution over `in_channels`.
+
+    Encoders with several first convolutions keep their three channels; the 1x1 convolution to put before is returned.
+    """
+    layers = [m for m in encoder.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3 and m.groups == 1]
+    if len(layers) != 1:
+        return nn.Conv2d(in_channels, 3, kernel_size=1)
+    first = layers[0]
     repeats = -(-in_channels // 3)
-    first.weight = nn.Parameter(kernel.repeat(1, repeats, 1, 1)[:, :in_channels] * (3.0 / in_channels))
+    kernel = first.weight.detach().repeat(1, repeats, 1, 1)[:, :in_channels] * (3.0 / in_channels)
+    first.weight = nn.Parameter(kernel)
     first.in_channels = in_channels
-    return body, None
+    return None
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -166,7 +166,7 @@ def normalised_noise(
 
 
 def _carried(linear: NDArray[np.float64], white: NDArray[np.float64], common: float) -> NDArray[np.float64]:
-    """Standard deviation after a linear map (T, T) of independent and common noise."""
+    """Return the standard deviation after a linear map (T, T) of independent and common noise."""
     return np.asarray(np.sqrt(linear**2 @ white**2 + (linear.sum(axis=1) * common) ** 2))
 
 
