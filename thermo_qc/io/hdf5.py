@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 MAX_CHUNK_BYTES = 512 * 2**20
 MAX_SMALL_BYTES = 2**30
+TILE_FRAMES = 32
+TILE_ROWS = 64
 
 
 def dataset_at(file: h5py.File, path: Path, name: str) -> h5py.Dataset | None:
@@ -142,13 +144,31 @@ class HDF5Frames(FileFrames):
         self._name, self._order, self._convert = name, order, convert
 
     def _read(self, time: slice, rows: slice, columns: slice) -> NDArray[Any]:
-        key: list[slice] = [slice(None)] * 3
-        for axis, part in zip(self._order, (time, rows, columns), strict=True):
-            key[axis] = part
+        result = np.empty([part.stop - part.start for part in (time, rows, columns)], dtype=self.dtype)
         with h5py.File(self.path, "r") as file:
-            block = file[self._name][tuple(key)]
-        result = np.ascontiguousarray(np.transpose(block, self._order))
-        return result if self._convert is None else self._convert(result)
+            dataset = file[self._name]
+            # Turning the axes tile by tile keeps within the processor's cache and needs no second copy of everything.
+            for t in _tiles(time, self._slab * -(-TILE_FRAMES // self._slab)):
+                for y in _tiles(rows, TILE_ROWS):
+                    key: list[slice] = [slice(None)] * 3
+                    for axis, part in zip(self._order, (t, y, columns), strict=True):
+                        key[axis] = part
+                    tile = np.transpose(dataset[tuple(key)], self._order)
+                    place = (
+                        slice(t.start - time.start, t.stop - time.start),
+                        slice(y.start - rows.start, y.stop - rows.start),
+                    )
+                    result[place] = tile if self._convert is None else self._convert(tile)
+        return result
+
+
+def _tiles(part: slice, step: int) -> Iterator[slice]:
+    """Cut a slice at the multiples of `step`, so that the pieces meet the chunks of the file."""
+    start = part.start
+    while start < part.stop:
+        stop = min(part.stop, (start // step + 1) * step)
+        yield slice(start, stop)
+        start = stop
 
 
 def open_hdf5(path: Path) -> h5py.File:

@@ -41,6 +41,7 @@ from thermo_qc.sequence import ThermalSequence, Truth, Unit
 
 __all__ = ["READER", "open_native"]
 
+UNCHUNKED_SLAB = 32  # neighbouring frames lie side by side: reading one costs as much as reading these
 FRAMES, TIMES, TABLE = "/Data/Tdata", "/MetaData/DomainValues", "/MetaData/LookUpTable"
 UNITS: dict[str, Unit] = {"kelvin": "K", "celsius": "degC"}
 SECONDS = {"second": 1.0, "millisecond": 1e-3, "undefined": 1.0}
@@ -96,7 +97,7 @@ def _frames(file: h5py.File, path: Path) -> tuple[HDF5Frames, Unit]:
         raise CorruptFileError(path, FRAMES, "three non-empty axes (row, column, time)", f"of shape {data.shape}")
     table = read_small(file, path, TABLE) if data.dtype.kind in "iu" else None
     height, width, n_frames = data.shape
-    slab = 1 if data.chunks is None else data.chunks[2]
+    slab = UNCHUNKED_SLAB if data.chunks is None else data.chunks[2]
     unit_node, dtype, convert = data, data.dtype, None
     if table is not None:
         if table.ndim != 1 or table.dtype.kind != "f":
