@@ -86,8 +86,8 @@ def _confusion_blocks(
         return [table]
     caption = (
         "Confusion matrix. Rows are the true class, columns what the model called; each row adds up to 100 %. The "
-        "diagonal is right; the first column below the first row are missed pixels, the first row right of the diagonal "
-        "are false calls."
+        "diagonal is right; the first column below the first row are missed pixels, the first row right of the "
+        "diagonal are false calls."
     )
     png = draw_confusion(confusion, class_names, title=f"{name}: confusion matrix")
     return [
@@ -100,7 +100,8 @@ def hole_blocks(run: RunFolder, class_names: Sequence[str], *, pictures: bool = 
     """List every hole: found or missed, by depth and diameter (picture or table), and recording by recording."""
     holes = run.holes
     if not holes:
-        return [Missing(text="no per-hole table was stored (metrics.json is missing or knows no hole).")]
+        why = "a train run predicts nothing" if run.command == "train" else "metrics.json is missing or knows no hole"
+        return [Missing(text=f"no per-hole table was stored ({why}).")]
     blocks: list[Block] = [
         Paragraph(text=hole_sentence(holes)),
         hole_matrix(
