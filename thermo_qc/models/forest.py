@@ -24,6 +24,7 @@ FOREST_PARAMETERS: tuple[str, ...] = (
 )
 LEAF = -1
 BLOCK = 8192
+SHRINK = 0.7
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,28 +196,32 @@ class Forest:
         if samples.shape[1] != self.n_features:
             raise ModelError(f"a sample has {samples.shape[1]} features, the forest was trained on {self.n_features}")
         result = np.empty((len(samples), self.n_classes), dtype=np.float32)
-        feature, children = np.maximum(self.feature, 0), self.children.ravel()
+        tables = _Tables.of(self)
         for start in range(0, len(samples), BLOCK):
-            block = samples[start : start + BLOCK]
-            result[start : start + BLOCK] = self._block(block, feature, children)
+            result[start : start + BLOCK] = self._block(samples[start : start + BLOCK], tables)
         return result
 
-    def _block(
-        self, block: NDArray[np.float32], feature: NDArray[np.int32], children: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
+    def _block(self, block: NDArray[np.float32], tables: _Tables) -> NDArray[np.float64]:
+        """Walk all samples of a block down each tree, those that reached a leaf dropping out."""
         flat, total = block.ravel(), np.zeros((len(block), self.n_classes))
-        rows = np.arange(len(block)) * self.n_features
+        first = np.arange(len(block)) * self.n_features
+        leaf = np.empty(len(block), dtype=np.intp)
         for root in self.roots.tolist():
-            leaf = np.full(len(block), root, dtype=np.int64)
-            active = np.arange(len(block)) if self.feature[root] != LEAF else np.empty(0, dtype=np.int64)
-            node = leaf[active]
-            while active.size:
-                right = flat.take(rows.take(active) + feature.take(node)) > self.threshold.take(node)
-                node = children.take(2 * node + right).astype(np.int64)
-                done = self.feature.take(node) == LEAF
-                if done.any():
-                    leaf[active[done]] = node[done]
-                    active, node = active[~done], node[~done]
+            leaf.fill(root)
+            offset, node, active = first, leaf, None
+            while self.feature[root] != LEAF:
+                right = flat.take(offset + tables.feature.take(node)) > self.threshold.take(node)
+                node = tables.children.take(2 * node + right)
+                inner = tables.inner.take(node)
+                n_inner = int(np.count_nonzero(inner))
+                if n_inner <= SHRINK * node.size:
+                    if active is None:
+                        active = np.arange(len(block))
+                    leaf[active] = node
+                    if n_inner == 0:
+                        break
+                    kept = np.flatnonzero(inner)
+                    offset, node, active = offset.take(kept), node.take(kept), active.take(kept)
             total += self.probability.take(leaf, axis=0)
         return total / self.roots.size
 
@@ -240,6 +245,24 @@ class Forest:
                 f"the forest's arrays are {sorted(arrays)}, expected {sorted(types)}; train the model again"
             )
         return cls(**arrays, n_features=n_features)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tables:
+    """The forest's tables in the integer type that NumPy indexes with; a leaf looks at feature 0 and stays."""
+
+    feature: NDArray[np.intp]
+    children: NDArray[np.intp]
+    inner: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, forest: Forest) -> _Tables:
+        """Make the tables once per prediction."""
+        return cls(
+            feature=np.maximum(forest.feature, 0).astype(np.intp),
+            children=forest.children.ravel().astype(np.intp),
+            inner=forest.feature != LEAF,
+        )
 
 
 def check_forest_parameters(parameters: Mapping[str, Any]) -> None:
