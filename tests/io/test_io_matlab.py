@@ -140,7 +140,7 @@ def test_truncated_file(save: Save, share: float) -> None:
     rng = np.random.default_rng(0)
     path = save({"c": rng.normal(size=(20, 20, 20))})
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(CorruptFileError, match=r"a\.mat: (content|HDF5 structure) is") as caught:
+    with pytest.raises(CorruptFileError, match=r"a\.mat: (element|HDF5 structure) is") as caught:
         read_sequence(path, axes="tyx", frame_rate_hz=1)
     assert "\n" not in str(caught.value)
 
@@ -184,3 +184,58 @@ def test_real_recording(shared_file: Callable[[str], Path]) -> None:
     assert sequence.frames.shape == (60, 105, 120) and sequence.frames.dtype == np.uint8
     means = sequence.frames[:, :, :].mean(axis=(1, 2))
     assert means[0] > means[-1]  # it cools
+
+
+def _plain_5(path: Path, name: str = "x", value: Any = None) -> bytearray:
+    scipy.io.savemat(path, {name: np.arange(24.0).reshape(2, 3, 4) if value is None else value}, do_compression=False)
+    return bytearray(path.read_bytes())
+
+
+# Places in an uncompressed file with one variable of double numbers: tag at 128, flags 136, dimensions 152, name 176.
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (126, b"XX", "header is b'XX', expected the byte order mark IM or MI"),
+        (128, b"\x0d", r"variable is 13, expected data type 14 \(matrix\)"),
+        (132, b"\xff\xff", "element is truncated after"),
+        (136, b"\x05", r"array flags is different \(data type 5\)"),
+        (152, b"\x06", r"dimensions is different \(data type 6\)"),
+        (163, b"\xff", r"dimensions is \(-"),
+        (160, b"\x05", r"values is 192 bytes, expected 480 bytes for shape \(5, 3, 4\)"),
+        (176, b"\x02", r"array name is different \(data type 2\)"),
+        (184, b"\x63", r"values is different \(data type 99\)"),
+        (144, b"\x02", r"field names is different|length of field names is different"),
+        (144, b"\x01", r"cell or field is different"),
+    ],
+)
+def test_broken_tags_never_reach_the_compiled_reader(tmp_path: Path, place: int, value: bytes, message: str) -> None:
+    content = _plain_5(tmp_path / "a.mat")
+    content[place : place + len(value)] = value
+    (tmp_path / "a.mat").write_bytes(content)
+    with pytest.raises(CorruptFileError, match=message):
+        read_sequence(tmp_path / "a.mat", axes="tyx", frame_rate_hz=1)
+
+
+def test_other_classes_beside_the_frames_do_no_harm(tmp_path: Path, frames: np.ndarray) -> None:
+    import scipy.sparse
+
+    content = {
+        "x": frames,
+        "s": scipy.sparse.eye_array(4, format="csc"),
+        "t": "text",
+        "e": np.zeros((0, 0)),
+        "b": np.array([True, False]),
+        "z": np.array([1 + 2j, 3]),
+        "i": np.int64(3),
+        "structs": np.array([(1, "a"), (2, "b")], dtype=[("n", "O"), ("long_name", "O")]),
+    }
+    for compressed in (False, True):
+        scipy.io.savemat(tmp_path / "a.mat", content, do_compression=compressed)
+        assert read_sequence(tmp_path / "a.mat", axes="tyx", frame_rate_hz=1).n_frames == 5
+
+
+def test_a_compressed_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thermo_qc.io.lazy.BOMB_BYTES", 10**5)
+    scipy.io.savemat(tmp_path / "a.mat", {"x": np.zeros((100, 50, 50))}, do_compression=True)
+    with pytest.raises(CorruptFileError, match=r"compressed variable is .* stored bytes, expected at most 200 times"):
+        read_sequence(tmp_path / "a.mat", axes="tyx", frame_rate_hz=1)

@@ -29,6 +29,7 @@ from thermo_qc.io.found import Found
 from thermo_qc.io.hdf5 import HDF5Frames, check_dataset, open_hdf5
 from thermo_qc.io.layout import arrange, axis_order
 from thermo_qc.io.lazy import check_declared_size
+from thermo_qc.io.matlab_tags import check_matlab5
 from thermo_qc.io.reader import Reader, assemble, check_options, reading
 from thermo_qc.sequence import FrameSource, ThermalSequence
 
@@ -87,6 +88,7 @@ def open_matlab(path: Path, **options: Any) -> ThermalSequence:
             with open_hdf5(path) as file:
                 variables = list(_variables_73(path, file, file, "", 0))
         else:
+            check_matlab5(path)
             variables = list(_variables_5(path))
         chosen = _choose(path, variables, facts.variable)
         frames = chosen.load(_axes(path, chosen, facts.axes))
