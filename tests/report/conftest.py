@@ -247,10 +247,11 @@ def make_demo(
                "defect_iou": 0.6 + 0.05 * seed, "defect_f1": 0.7, "false_call_fraction": 0.002, "holes_found": 9,
                "holes_total": 12, "detectable_found": 9, "detectable_total": 9, "unseen_holes_found": 3,
                "unseen_defect_iou": None if seed == 0 else 0.5, "unseen_holes_total": 4, "unseen_detectable_found": 3,
-               "unseen_detectable_total": 3, "unseen_false_call_fraction": 0.004, "train_s": 12.0, "model_mb": 1.5}  # fmt: skip
+               "unseen_detectable_total": 3, "unseen_false_call_fraction": 0.004, "train_s": 12.0,
+               "model_mb": 1.5}  # fmt: skip
         rows.append(row)
-    leakage = [{"method": "unet", "by": by, "n_folds": 3, "balanced_accuracy": 0.8, "defect_iou": iou, "defect_f1": 0.8, "accuracy": 0.99}
-               for by, iou in (("acquisition", 0.6), ("random_pixel", 0.95))]  # fmt: skip
+    same = {"method": "unet", "n_folds": 3, "balanced_accuracy": 0.8, "defect_f1": 0.8, "accuracy": 0.99}
+    leakage = [{**same, "by": by, "defect_iou": iou} for by, iou in (("acquisition", 0.6), ("random_pixel", 0.95))]
     write_json(folder / "comparison.json", {"rows": rows, "leakage": leakage, "notes": ["A note for the reader."]})
     write_json(folder / "run.json", {"command": "demo", "name": "demo", "status": "complete", "versions": {}})
     return folder

@@ -31,8 +31,8 @@ def texts(row: tuple[Cell | str, ...]) -> list[str]:
 
 def a_hole(**changes: Any) -> dict[str, Any]:
     hole = {"key": "k", "fold": 0, "name": "A1", "number": 1, "diameter_mm": 8.0, "depth_mm": 1.3, "found": True,
-            "coverage": 0.85, "iou": 0.61, "true_class": 1, "predicted_class": 1, "class_right": True, "predicted_depth_mm": 1.4,
-            "peak_contrast_k": 0.5, "contrast_to_noise": 20.0}  # fmt: skip
+            "coverage": 0.85, "iou": 0.61, "true_class": 1, "predicted_class": 1, "class_right": True,
+            "predicted_depth_mm": 1.4, "peak_contrast_k": 0.5, "contrast_to_noise": 20.0}  # fmt: skip
     return {**hole, **changes}
 
 

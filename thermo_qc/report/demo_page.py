@@ -192,7 +192,7 @@ def _methods_on(runs: Runs, key: str) -> list[Block]:
         f"{name} {len(runs[name].holes_of(key)) - len(lost)} of {len(runs[name].holes_of(key))}"
         for name, lost in missed.items()
     )
-    caption = f"{key} (frame: {frame_label(first)}). Holes found: {counted}."
+    caption = f"{key}; the frame shows the {frame_label(first)}. Holes found: {counted}."
     return [Picture(png=png, alt=f"Maps of {key} by every method", caption=caption), *blocks]
 
 

@@ -66,7 +66,7 @@ def _hole_row(hole: Mapped, class_names: Sequence[str]) -> tuple[Cell | str, ...
         seen = Cell(text="yes" if ratio >= DETECTABLE_RATIO else "no")
     predicted = hole.get("predicted_class")
     verdict = Cell(text="none", kind="unknown")
-    if predicted is not None:
+    if predicted is not None and hole.get("found"):
         verdict = Cell(text="right", kind="good") if hole.get("class_right") else Cell(text="wrong", kind="bad")
     return (
         str(hole.get("name") or hole.get("number")),

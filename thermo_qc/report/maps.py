@@ -18,6 +18,7 @@ from thermo_qc.report.canvas import (
     fixed_style,
     panel_grid,
     put_title,
+    robust_limits,
     show_frame,
     show_image,
 )
@@ -111,7 +112,7 @@ def draw_methods(
     class_names: Sequence[str],
     defect_index: NDArray[np.int16] | None = None,
     missed: Mapping[str, Sequence[int]] | None = None,
-    frame_label: str = "rise in K",
+    unit: str = "K",
     pixel_pitch_mm: float | None = None,
     title: str = "",
     path: Path | None = None,
@@ -132,8 +133,8 @@ def draw_methods(
         Number of the true defect of each pixel, for the rings.
     missed : mapping of str to sequence of int, optional
         Per method the numbers of the missed defects.
-    frame_label : str
-        Colour bar of the frame.
+    unit : str
+        Unit of the frame; the title of its panel gives the ends of its colour scale.
     pixel_pitch_mm : float, optional
         Pixel edge in mm; axes in px when unknown.
     title : str
@@ -153,7 +154,7 @@ def draw_methods(
     )
     panels = [axes for row in grid for axes in row]
     _show_frame_or_say(panels[0], frame, pixel_pitch_mm, "")
-    panels[0].set_title("Frame")
+    panels[0].set_title("Frame" if frame is None else _limits_title(frame, unit))
     show_image(panels[1], class_rgba(truth_class, len(class_names)), pixel_pitch_mm)
     panels[1].set_title("Truth")
     for axes, (method, class_map) in zip(panels[2:], class_maps.items(), strict=False):
@@ -243,3 +244,8 @@ def _show_frame_or_say(axes: Axes, frame: NDArray[Any] | None, pixel_pitch_mm: f
         axes.text(0.5, 0.5, "no frame was stored", transform=axes.transAxes, ha="center")
     else:
         show_frame(axes, frame, pixel_pitch_mm, map_name=TEMPERATURE_MAP, label=label)
+
+
+def _limits_title(frame: NDArray[Any], unit: str) -> str:
+    low, high = robust_limits(frame)
+    return f"Frame, {low:.4g} (dark) to {high:.4g} {unit}"
