@@ -2,6 +2,7 @@
 
 import csv
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -151,6 +152,16 @@ def test_progress_bar_is_shown_only_on_demand(cases, experiment, tmp_path, capsy
     assert "Epoch" in bar.out + bar.err
 
 
+def test_ctrl_c_stays_ctrl_c(cases, experiment, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(cases, experiment(), tmp_path, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_threads_are_limited_inside_the_run_only(cases, experiment, tmp_path):
     before, inside = torch.get_num_threads(), []
     run(cases, experiment(epochs=1), tmp_path, threads=2, progress=lambda *_: inside.append(torch.get_num_threads()))
@@ -167,6 +178,7 @@ def test_gaps_in_recordings_are_left_out(case, experiment, tmp_path, caplog):
     broken = Case(key="a", sequence=case.sequence.with_frames(frames, "gap"), class_map=case.class_map)
     model = run([broken], settings.model_copy(update={"representation": changed}), tmp_path)
     assert all(np.isfinite(value).all() for value in weights(model).values())
+    assert "1 of 552 labelled pixels have gaps" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -196,6 +208,9 @@ def test_missing_data_is_refused(cases, experiment, tmp_path):
         run([], experiment(), tmp_path)
     with pytest.raises(TrainingError, match="class 'deep' has no training pixel in the cases a; add recordings"):
         run([make_case("a", n_classes=2)], experiment(), tmp_path)
+    empty = Case(key="v", sequence=cases[0].sequence, class_map=np.full((24, 24), 255, np.uint8))
+    with pytest.raises(TrainingError, match="validation cases hold no labelled pixel"):
+        run(cases, experiment(), tmp_path, validation_cases=[empty])
     with pytest.raises(ConfigError, match="device 'cuda:9' cannot be used here"):
         run(cases, experiment(), tmp_path, device="cuda:9")
     with pytest.raises(ConfigError, match="device 'gpu' cannot be used here"):

@@ -40,7 +40,11 @@ def limited_threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's banners, tips and advice out of the block; its errors still raise."""
+    """Keep Lightning's banners, tips and advice, and its switch of deterministic algorithms, inside the block."""
+    deterministic, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -51,5 +55,6 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
             yield
     finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

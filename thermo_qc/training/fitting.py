@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
         """Read tensors and plain values only, whatever is asked for."""
         del weights_only
         return read_checkpoint(Path(path), map_location=map_location)
+
+
+class EpochBar(TQDMProgressBar):  # type: ignore[misc]
+    """Lightning's progress bar with the last epoch's watched loss."""
+
+    def get_metrics(self, _trainer: lightning.Trainer, pl_module: CurveModule) -> dict[str, str]:
+        """Text behind the bar."""
+        return {"loss": f"{pl_module.watched[-1]:.4g}"} if pl_module.watched else {}
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
@@ -182,10 +192,11 @@ def _callbacks(folder: Path, validation: Any, early_stopping_epochs: int | None)
 def _progress(progress: Progress, epochs: int) -> list[Any]:
     if callable(progress):
         return [ProgressCall(progress, epochs)]
-    return [TQDMProgressBar(refresh_rate=10)] if progress else []
+    return [EpochBar(refresh_rate=10)] if progress else []
 
 
 def _run(trainer: lightning.Trainer, module: CurveModule, loader: Any, validation: Any, last: Path | None) -> None:
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, loader, validation, ckpt_path=None if last is None else str(last))
     except torch.cuda.OutOfMemoryError as error:
@@ -197,7 +208,11 @@ def _run(trainer: lightning.Trainer, module: CurveModule, loader: Any, validatio
             ) from error
         raise
     except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
+        if isinstance(
+            error.__context__, KeyboardInterrupt
+        ):  # Lightning turns Ctrl-C into an exit and ignores further ones
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from error
         raise
 

@@ -105,6 +105,8 @@ def hold_out_cases(cases: Sequence[Case], fraction: float, seed: int) -> tuple[l
 def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Tensor, Tensor]:
     """Return the labelled pixels' curves, float32 (N, T, C), and classes, uint8 (N,); curves with gaps are left out.
 
+    A representation gives a pixel without values zeros only.
+
     Raises
     ------
     TrainingError
@@ -114,7 +116,7 @@ def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Te
         [representation.curves(case.sequence, case.labelled, sound_mask=case.class_map == 0) for case in cases]
     )
     labels = np.concatenate([case.class_map[case.labelled] for case in cases])
-    whole = np.isfinite(curves).all(axis=(1, 2))
+    whole = np.isfinite(curves).all(axis=(1, 2)) & (curves != 0).any(axis=(1, 2))
     if not whole.all():
         logger.warning(
             "%d of %d labelled pixels have gaps in their curves and are left out", (~whole).sum(), whole.size
@@ -134,7 +136,7 @@ def stacks_of(
     stacks, labels = [], []
     for case in cases:
         stack = representation.stack(case.sequence, sound_mask=case.class_map == 0)
-        whole = np.isfinite(stack).all(axis=0)
+        whole = np.isfinite(stack).all(axis=0) & (stack != 0).any(axis=0)
         stacks.append(np.where(whole, stack, np.float32(0)).astype(np.float32))
         labels.append(np.where(whole, case.class_map, IGNORE_LABEL).astype(np.uint8))
     return stacks, labels

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from thermo_qc.config import ExperimentConfig
-from thermo_qc.errors import choose
+from thermo_qc.errors import TrainingError, choose
 from thermo_qc.models import Forest, build_network, check_forest_parameters
 from thermo_qc.representation import Representation
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
@@ -63,6 +63,8 @@ class Job:
 
     def run(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
         """Fit representation and model; the second part holds `network` or `forest`."""
+        if validation_cases and not any(case.labelled.any() for case in validation_cases):
+            raise TrainingError("the validation cases hold no labelled pixel; give labelled ones or leave them out")
         kinds = {"curve": self._fit_curves, "segmentation": self._fit_stacks, "forest": self._fit_forest}
         return choose(kinds, self.experiment.model.kind, "kind of model")(train_cases, validation_cases)
 
