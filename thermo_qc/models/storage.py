@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors.numpy import save
 from thermo_qc.errors import ModelError
 from thermo_qc.io import atomic_path
 
-__all__ = ["content_hash", "read_model_file", "write_model_file"]
+__all__ = ["content_hash", "json_types", "read_model_file", "write_model_file"]
 
 KEY = "thermo_qc"
 FORMAT_VERSION = 1
@@ -104,3 +105,16 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
 
 def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, allow_nan=False, ensure_ascii=True)
+
+
+def json_types(value: Any) -> Any:
+    """Return the same content in JSON types: tuples become lists, NaN and infinities None, the unknown text."""
+    if isinstance(value, Mapping):
+        return {str(key): json_types(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [json_types(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str | type(None)) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ModelError, ThermoQCError
+from thermo_qc.errors import ModelError
 from thermo_qc.models.forest import Forest
-from thermo_qc.models.storage import content_hash, read_model_file, write_model_file
+from thermo_qc.models.storage import content_hash, json_types, write_model_file
 from thermo_qc.representation import Representation
 from thermo_qc.sequence import ThermalSequence
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["KINDS", "TrainedModel", "build_network", "load_trained"]
+__all__ = ["KINDS", "TrainedModel"]
 
 KINDS = ("curve", "segmentation", "forest")
 
@@ -238,11 +238,11 @@ class TrainedModel:
         return {
             "kind": self.kind,
             "name": self.name,
-            "parameters": _json_types(self.parameters),
-            "representation": _json_types(self.representation.to_metadata()),
+            "parameters": json_types(self.parameters),
+            "representation": json_types(self.representation.to_metadata()),
             "class_names": list(self.class_names),
             "class_depths_mm": [depth if math.isfinite(depth) else None for depth in self.class_depths_mm],
-            "metadata": _json_types(self.metadata),
+            "metadata": json_types(self.metadata),
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -268,135 +268,6 @@ def expected_depth_mm(
     return depth.astype(np.float32), share.astype(np.float32)
 
 
-def build_network(
-    kind: str, name: str, *, representation: Representation, n_classes: int, parameters: Mapping[str, Any]
-) -> nn.Module:
-    """Build the network of a model with fresh weights (or those that `parameters` ask for).
-
-    Parameters
-    ----------
-    kind : {"curve", "segmentation"}
-        Kind of model.
-    name : str
-        Its name.
-    representation : Representation
-        Gives the number of steps and channels.
-    n_classes : int
-        Classes with sound.
-    parameters : mapping
-        The network's own parameters.
-
-    Returns
-    -------
-    torch.nn.Module
-    """
-    if kind == "segmentation":
-        from thermo_qc.models.segmenter import build_segmenter
-
-        return build_segmenter(name, in_channels=representation.n_stack_channels, n_classes=n_classes, **parameters)
-    from thermo_qc.models.curve import build_curve_network
-
-    return build_curve_network(
-        name,
-        n_steps=representation.n_steps,
-        n_channels=representation.n_curve_channels,
-        n_classes=n_classes,
-        **parameters,
-    )
-
-
-def load_trained(path: Path | str) -> TrainedModel:
-    """Load a model that `TrainedModel.save` wrote; nothing in the file is executed and nothing is downloaded.
-
-    Parameters
-    ----------
-    path : Path
-        The model file.
-
-    Returns
-    -------
-    TrainedModel
-
-    Raises
-    ------
-    ModelError
-        When the file is missing, no model, damaged, from a newer version, or its parts do not belong together.
-    """
-    path = Path(path)
-    description, arrays, _ = read_model_file(path)
-    try:
-        return _assemble(description, arrays)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-    except (ThermoQCError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: the description of the model is broken ({error}); train the model again") from error
-
-
-def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TrainedModel:
-    groups = {name: _group(arrays, name) for name in ("representation", "forest", "network")}
-    if sum(map(len, groups.values())) != len(arrays):
-        raise ModelError("the file holds arrays that belong to no part of a model; train the model again")
-    representation = Representation.from_saved(description["representation"], groups["representation"])
-    names, kind = tuple(map(str, description["class_names"])), description["kind"]
-    network = forest = None
-    if kind == "forest":
-        width = representation.n_steps * representation.n_curve_channels
-        forest = Forest.from_arrays(groups["forest"], n_features=width)
-        if forest.n_classes != len(names):
-            raise ModelError(f"the forest knows {forest.n_classes} classes, the model names {len(names)}")
-    elif kind in KINDS:
-        parameters = dict(description["parameters"])
-        if kind == "segmentation":
-            parameters["encoder_weights"] = "none"
-        fresh = build_network(
-            kind, description["name"], representation=representation, n_classes=len(names), parameters=parameters
-        )
-        network = _filled(fresh, groups["network"])
-    return TrainedModel(
-        kind=kind,
-        name=description["name"],
-        representation=representation,
-        class_names=names,
-        class_depths_mm=tuple(math.nan if depth is None else float(depth) for depth in description["class_depths_mm"]),
-        network=network,
-        forest=forest,
-        parameters=dict(description["parameters"]),
-        metadata=dict(description["metadata"]),
-    )
-
-
-def _filled(network: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> nn.Module:
-    import torch
-
-    own = network.state_dict()
-    wrong = sorted(set(own) ^ set(arrays)) or [name for name in own if tuple(own[name].shape) != arrays[name].shape]
-    if wrong:
-        raise ModelError(
-            f"the weights belong to another network ({len(wrong)} tensors differ, the first is {wrong[0]}); "
-            "train the model again"
-        )
-    network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
-    return network.eval()
-
-
-def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
-
-
 def _batches(curves: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(curves), size):
         yield np.ascontiguousarray(curves[start : start + size])
-
-
-def _json_types(value: Any) -> Any:
-    """Return the same content in JSON types: tuples become lists, NaN and infinities None, the unknown text."""
-    if isinstance(value, Mapping):
-        return {str(key): _json_types(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_json_types(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, bool | int | str | type(None)) else str(value)

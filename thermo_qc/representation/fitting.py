@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from thermo_qc.sequence import ThermalSequence
 if TYPE_CHECKING:
     from thermo_qc.representation.representation import Representation
 
-__all__ = ["fit_arrays", "project"]
+__all__ = ["expected_arrays", "fit_arrays", "project"]
 
 Part = tuple[ThermalSequence, NDArray[np.bool_] | None, NDArray[np.bool_] | None]
 SMALLEST_SHARE = 1e-6
@@ -70,8 +71,6 @@ def fit_arrays(fresh: Representation, parts: list[Part]) -> dict[str, NDArray[An
 
 
 def _fit_scales(fresh: Representation, parts: list[Part]) -> dict[str, NDArray[Any]]:
-    from dataclasses import replace
-
     raw = replace(fresh, scale="none", pca_components=None)
     standard = fresh.scale == "channel_standard"
     names = [name for name in fresh.channels if standard or name != "difference"]
@@ -105,8 +104,6 @@ def _fit_directions(
     ----------
     Jolliffe, I. T. (2002). Principal Component Analysis. https://doi.org/10.1007/b98835
     """
-    from dataclasses import replace
-
     scaled = replace(fresh, fitted=fitted, pca_components=None)
     width = fresh.time.n_steps * len(fresh.channels)
     count, total, product = 0, np.zeros(width), np.zeros((width, width))
@@ -141,3 +138,25 @@ def _pixels(sequence: ThermalSequence, mask: NDArray[np.bool_] | None) -> NDArra
     if mask.shape != sequence.frame_shape:
         raise SequenceError(f"training mask has shape {mask.shape}, the frames have {sequence.frame_shape}")
     return mask
+
+
+def expected_arrays(representation: Representation) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what `Representation.fit` stores."""
+    steps = representation.time.n_steps
+    shapes: dict[str, tuple[int, ...]] = {}
+    if not representation.needs_fit:
+        return shapes
+    for name in representation.channels:
+        if representation.scale == "channel_standard":
+            shapes |= {f"{name}_offset": (steps,), f"{name}_scale": (steps,)}
+        elif representation.scale.startswith("noise") and name != "difference":
+            shapes[f"{name}_offset"] = (steps,)
+    if representation.scale == "channel_standard":
+        sizes = {"tsr": representation.tsr_order + 1, "pct": representation.pct_components}
+        for name in representation.features:
+            if name in sizes:
+                shapes |= {f"{name}_offset": (sizes[name],), f"{name}_scale": (sizes[name],)}
+    if representation.pca_components is not None:
+        width = steps * len(representation.channels)
+        shapes |= {"pca_mean": (width,), "pca_directions": (representation.pca_components, width)}
+    return shapes

@@ -10,17 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, MissingFactError, ModelError, SequenceError
-from thermo_qc.representation.channels import (
-    flatten_background,
-    gain_matched_difference,
-    log_derivative,
-    log_derivative_noise,
-    normalised_noise,
-    spatial_noise,
-)
-from thermo_qc.representation.features import pct_images, tsr_images
-from thermo_qc.representation.fitting import fit_arrays, project
+from thermo_qc.representation.fitting import expected_arrays, fit_arrays, project
 from thermo_qc.representation.prepare import Prepared, prepare
+from thermo_qc.representation.scaling import scaled_feature, scaled_frames
 from thermo_qc.representation.time_axis import TimeAxis
 from thermo_qc.sequence import ThermalSequence
 
@@ -258,9 +250,9 @@ class Representation:
         parts = []
         for name in self.features:
             if name == "frames":
-                parts.append(self._frames_as_images(self._scaled_frames(prepared, sound_mask)))
+                parts.append(self._frames_as_images(scaled_frames(self, prepared, sound_mask)))
             else:
-                parts.append(self._scaled_feature(name, prepared))
+                parts.append(scaled_feature(self, name, prepared))
         return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
 
     def to_metadata(self) -> dict[str, Any]:
@@ -311,13 +303,13 @@ class Representation:
     ) -> NDArray[np.float32]:
         """Return the scaled channels of all steps, float32 (C, T, Y, X), before any projection."""
         self._check_sound(sequence, sound_mask)
-        return self._scaled_frames(self._prepare(sequence, region), sound_mask)
+        return scaled_frames(self, self._prepare(sequence, region), sound_mask)
 
     def feature_images(self, sequence: ThermalSequence) -> dict[str, NDArray[np.float32]]:
         """Return the scaled images of the features other than frames, by name."""
         names = [name for name in self.features if name != "frames"]
         prepared = self._prepare(sequence, None) if names else None
-        return {name: self._scaled_feature(name, prepared) for name in names if prepared is not None}
+        return {name: scaled_feature(self, name, prepared) for name in names if prepared is not None}
 
     def _prepare(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> Prepared:
         return prepare(
@@ -328,72 +320,6 @@ class Representation:
             normalise_mode=self.normalise,
             region=region,
         )
-
-    def _scaled_frames(self, prepared: Prepared, sound_mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-        result = np.empty((len(self.channels), *prepared.rise.shape), dtype=np.float32)
-        for index, name in enumerate(self.channels):
-            images = self._channel(name, prepared, sound_mask)
-            if self.flatten_background_px:
-                images = flatten_background(images, prepared.valid, self.flatten_background_px)
-            if f"{name}_offset" in self.fitted:
-                images = images - self.fitted[f"{name}_offset"][:, None, None]
-            result[index] = images / self._divisor(name, prepared)[:, None, None]
-        if self.scale == "noise_arcsinh":
-            np.arcsinh(result, out=result)
-        result[:, :, ~prepared.valid] = 0.0
-        return result
-
-    def _channel(self, name: str, prepared: Prepared, sound_mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-        if name == "value":
-            return prepared.values
-        if name == "log_derivative":
-            return log_derivative(prepared.rise, prepared.elapsed_s)
-        pixels = prepared.valid if self.reference == "median" or sound_mask is None else prepared.valid & sound_mask
-        if not pixels.any():
-            raise SequenceError("the sound region has no pixel with a signal; mark one on the plate")
-        sound = self.reference == "sound"
-        if self.normalise in {"pixel_standard", "pixel_minmax"}:
-            chosen = prepared.values[:, pixels]
-            reference = chosen.mean(axis=1) if sound else np.median(chosen, axis=1)
-            return np.asarray(prepared.values - reference[:, None, None], dtype=np.float32)
-        difference = gain_matched_difference(prepared.rise, pixels, mean=sound)
-        if self.normalise == "pixel_mean":
-            return np.asarray(difference / prepared.rise.mean(axis=0), dtype=np.float32)
-        return np.asarray(difference / np.float32(prepared.divisor), dtype=np.float32)
-
-    def _divisor(self, name: str, prepared: Prepared) -> NDArray[np.float32]:
-        """Per step, float32 (T,)."""
-        if self.scale == "none":
-            return np.ones(prepared.elapsed_s.size, dtype=np.float32)
-        if self.scale == "channel_standard":
-            return np.asarray(self.fitted.get(f"{name}_scale", np.ones(prepared.elapsed_s.size)), dtype=np.float32)
-        typical = np.median(prepared.rise[:, prepared.valid], axis=1).astype(np.float64)
-        white, common = prepared.white_noise, prepared.common_noise
-        if name == "log_derivative":
-            noise = log_derivative_noise(typical, prepared.elapsed_s, white, common)
-        elif self.normalise == "pixel_mean" or (name == "difference" and not self.normalise.startswith("pixel")):
-            noise = normalised_noise(typical, white, common) / prepared.divisor
-        else:
-            noise = np.hypot(white, common) / prepared.divisor
-        return np.maximum(noise, np.finfo(np.float32).tiny).astype(np.float32)
-
-    def _scaled_feature(self, name: str, prepared: Prepared) -> NDArray[np.float32]:
-        if name == "tsr":
-            gain = prepared.rise.mean(axis=0) if self.normalise.startswith("pixel") else np.float32(prepared.divisor)
-            images = tsr_images(prepared.rise / gain, prepared.valid, prepared.elapsed_s, self.tsr_order)
-        else:
-            images = pct_images(prepared.values, prepared.valid, self.pct_components)
-        if self.flatten_background_px:
-            images = flatten_background(images, prepared.valid, self.flatten_background_px)
-        if self.scale in {"noise", "noise_arcsinh"}:
-            images = _in_spatial_noise(images, prepared.valid)
-        elif f"{name}_scale" in self.fitted:
-            offset, scale = self.fitted[f"{name}_offset"], self.fitted[f"{name}_scale"]
-            images = (images - offset[:, None, None]) / scale[:, None, None]
-        if self.scale == "noise_arcsinh":
-            images = np.arcsinh(images)
-        images[:, ~prepared.valid] = 0.0
-        return np.asarray(images, dtype=np.float32)
 
     def _frames_as_images(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         n_channels, n_steps, height, width = frames.shape
@@ -425,35 +351,3 @@ class Representation:
                 f"the representation's arrays are {sorted(found.items())}, expected {sorted(expected.items())}; "
                 "the model file is broken, train the model again"
             )
-
-
-def expected_arrays(representation: Representation) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of what `Representation.fit` stores."""
-    steps = representation.time.n_steps
-    shapes: dict[str, tuple[int, ...]] = {}
-    if not representation.needs_fit:
-        return shapes
-    for name in representation.channels:
-        if representation.scale == "channel_standard":
-            shapes |= {f"{name}_offset": (steps,), f"{name}_scale": (steps,)}
-        elif representation.scale.startswith("noise") and name != "difference":
-            shapes[f"{name}_offset"] = (steps,)
-    if representation.scale == "channel_standard":
-        sizes = {"tsr": representation.tsr_order + 1, "pct": representation.pct_components}
-        for name in representation.features:
-            if name in sizes:
-                shapes |= {f"{name}_offset": (sizes[name],), f"{name}_scale": (sizes[name],)}
-    if representation.pca_components is not None:
-        width = steps * len(representation.channels)
-        shapes |= {"pca_mean": (width,), "pca_directions": (representation.pca_components, width)}
-    return shapes
-
-
-def _in_spatial_noise(images: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Images relative to their median, in units of the noise between neighbouring pixels."""
-    result = np.empty_like(images)
-    for index, image in enumerate(images):
-        level = float(np.median(image[valid]))
-        spread = float(np.abs(image[valid] - level).max())
-        result[index] = (image - level) / max(spatial_noise(image, valid), 1e-5 * spread, np.finfo(np.float32).tiny)
-    return result
