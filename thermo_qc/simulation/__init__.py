@@ -5,7 +5,8 @@ from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, 
 from thermo_qc.simulation.contrast import peak_contrasts_k, solve_sound_plate
 from thermo_qc.simulation.placement import Placement
 from thermo_qc.simulation.schedule import frame_times_s
-from thermo_qc.simulation.solver import EnergyBalance, PlateSolution, solve_plate
+from thermo_qc.simulation.solver import PlateSolution, solve_plate
+from thermo_qc.simulation.stepper import EnergyBalance
 
 __all__ = [
     "EnergyBalance",

@@ -44,7 +44,7 @@ def record_plate(
     """Record a simulated plate with an infrared camera.
 
     A pixel sees the mean over its area, the surroundings are at ambient temperature, then the optics blur. Added in
-    this order: a fixed pattern (pixels and columns), drift of the whole picture, white noise, stuck pixels, quantisation.
+    this order: a fixed pattern (pixels and columns), drift of the whole picture, white noise, stuck pixels, steps.
 
     Parameters
     ----------

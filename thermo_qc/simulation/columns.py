@@ -2,7 +2,7 @@
 
 Each column of the plate is a chain of nodes with a handful of kinds: sound, or with a hole of one depth that takes one
 share of the cell. A kind's semi-discrete system C du/dt = -K u + b is solved exactly over a step by its eigenvectors,
-so the step is unconditionally stable, damps the stiff modes at once (after a flash or a switch) and adds no error in time.
+so the step is unconditionally stable, damps stiff modes at once (after a flash or a switch) and has no error in time.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from thermo_qc.plate import Hole, PlateSpec
 from thermo_qc.sequence import Material
 from thermo_qc.simulation.conditions import Heating, Losses
 from thermo_qc.simulation.grid import hole_fraction
+from thermo_qc.simulation.schedule import lagrange_weights
 from thermo_qc.simulation.solver import PlateSolution, solve_plate
 
 __all__ = ["peak_contrasts_k", "solve_sound_plate"]
@@ -86,7 +87,7 @@ def peak_contrasts_k(
     sound : PlateSolution
         The same plate without, at the same times (`solve_sound_plate`); its cells may be larger.
     centre_fraction : float
-        Diameter of the centre region over that of the hole; 0 interpolates at the centre alone.
+        Diameter of the centre region over that of the hole; 0 interpolates at the centre alone (cubic).
 
     Returns
     -------
@@ -116,7 +117,7 @@ def _centre_rise(solution: PlateSolution, hole: Hole, fraction: float) -> NDArra
         region = replace(hole, diameter_mm=hole.diameter_mm * fraction)
         weights = hole_fraction(region, solution.x_mm, solution.y_mm, cell_x, cell_y)
     if weights.sum() == 0:
-        weights = np.outer(_linear(solution.y_mm, hole.y_mm), _linear(solution.x_mm, hole.x_mm))
+        weights = np.outer(_cubic(solution.y_mm, hole.y_mm), _cubic(solution.x_mm, hole.x_mm))
     rows, columns = np.nonzero(weights)
     values: NDArray[Any] = solution.rise_k[:, rows, columns].astype(np.float64)
     return np.asarray(values @ weights[rows, columns] / weights.sum(), dtype=np.float64)
@@ -127,7 +128,10 @@ def _cell(centres: NDArray[np.float64]) -> float:
     return float(2 * centres[0])
 
 
-def _linear(centres: NDArray[np.float64], at: float) -> NDArray[np.float64]:
-    """Weights of linear interpolation on cell centres, constant beyond the outermost."""
-    eye = np.eye(centres.size)
-    return np.array([np.interp(at, centres, row) for row in eye])
+def _cubic(centres: NDArray[np.float64], at: float) -> NDArray[np.float64]:
+    """Weights of the cubic through the four nearest cell centres (fewer on a smaller grid)."""
+    first = int(np.clip(np.searchsorted(centres, at) - 2, 0, max(0, centres.size - 4)))
+    near = centres[first : first + 4]
+    weights = np.zeros(centres.size)
+    weights[first : first + 4] = lagrange_weights(near, at)
+    return weights

@@ -13,7 +13,7 @@ from thermo_qc.simulation.conditions import check_range
 
 __all__ = ["PlateGrid", "build_grid", "depth_nodes_mm", "hole_fraction"]
 
-_GRADING = 12.0  # size of the deepest cells over that of the cells at the inspected face
+_GRADING = 20.0  # size of the deepest cells over that of the cells at the inspected face
 _LEVELS = 32  # a cell's hole fraction is a multiple of 1 / _LEVELS, so that cells share their factors
 _POINTS = 32  # points per side of a cell that are tested for lying in a hole
 _SAME_DEPTH_MM = 1e-3
@@ -175,8 +175,8 @@ def build_grid(
             f"{n_x * n_y * (depth_cells + 1):.2g} unknowns, the limit is {_MAX_UNKNOWNS:.0g}; use larger cells"
         )
     cell_x, cell_y = plate.width_mm / n_x, plate.height_mm / n_y
-    x: NDArray[np.float64] = (np.arange(n_x) + 0.5) * cell_x
-    y: NDArray[np.float64] = (np.arange(n_y) + 0.5) * cell_y
+    x = np.linspace(cell_x / 2, plate.width_mm - cell_x / 2, n_x)
+    y = np.linspace(cell_y / 2, plate.height_mm - cell_y / 2, n_y)
     floors = tuple(hole.depth_mm for hole in plate.holes) if floors_mm is None else floors_mm
     z = depth_nodes_mm(plate.thickness_mm, floors, depth_cells)
     taken = np.zeros((n_y, n_x))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Segment", "frame_times_s", "frame_weights", "plan_segments"]
+__all__ = ["Segment", "frame_times_s", "frame_weights", "lagrange_weights", "plan_segments"]
 
 _GROWTH = 1.35
 
@@ -84,5 +84,10 @@ def frame_weights(segment: Segment, t_s: float) -> tuple[int, NDArray[np.float64
     first = int(np.clip(after - 2, 0, max(0, times.size - 4)))
     s = np.sqrt(np.maximum(times[first : first + 4] - times[0], 0.0))
     x = np.sqrt(max(t_s - times[0], 0.0))
-    weights = np.array([np.prod([(x - s[j]) / (s[i] - s[j]) for j in range(s.size) if j != i]) for i in range(s.size)])
-    return first, weights
+    return first, lagrange_weights(s, float(x))
+
+
+def lagrange_weights(nodes: NDArray[np.float64], at: float) -> NDArray[np.float64]:
+    """Weights of the values at `nodes` in the polynomial through them, float64 (N,); they sum to 1."""
+    n = nodes.size
+    return np.array([np.prod([(at - nodes[j]) / (nodes[i] - nodes[j]) for j in range(n) if j != i]) for i in range(n)])

@@ -139,11 +139,11 @@ def run(
     Raises
     ------
     OutputError
-        When the output exists, is a folder or has another extension.
+        When the output exists, is a folder, has another extension or would take the configuration for its sidecar.
     ConfigError, InputError, PlateError
         When the configuration or its plate cannot be used.
     """
-    _check_output(output, overwrite)
+    _check_output(output, config_path, overwrite)
     config = load_config(SimulationConfig, config_path, overrides)
     if not config.acquisition_id:
         config = config.model_copy(update={"acquisition_id": config_path.stem})
@@ -153,12 +153,18 @@ def run(
     return sequence
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def _check_output(output: Path, config_path: Path, overwrite: bool) -> None:
     if output.suffix.lower() not in {".h5", ".hdf5"}:
         raise OutputError(
             f"{output} has the extension '{output.suffix}', expected .h5 or .hdf5; the simulation writes native HDF5"
         )
     if output.is_dir():
         raise OutputError(f"{output} is a folder, expected a file name; name a new .h5 file inside it")
+    sidecars = {output.with_name(stem + ending) for stem in (output.name, output.stem) for ending in (".yaml", ".yml")}
+    if config_path.resolve() in {path.resolve() for path in sidecars}:
+        raise OutputError(
+            f"{output} beside {config_path.name}: the configuration would be read as facts about the recording; "
+            "choose another name or folder for the output"
+        )
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; choose another name or pass --overwrite")
