@@ -262,9 +262,9 @@ def test_to_xarray_without_xarray_has_the_pip_line(sequence: ThermalSequence, mo
     [
         ({"kind": "lamp"}, "excitation kind is 'lamp', expected one of flash, long_pulse, step, periodic, unknown"),
         ({"start_s": np.nan}, "heating start is nan s, expected a time"),
-        ({"stop_s": 0.0}, "heating stop 0.0 s is not after its start 0.0 s; give the stop in seconds after the start"),
-        ({"stop_s": np.nan}, "heating stop nan s is not after its start"),
-        ({"stop_s": np.inf}, "heating stop inf s is not after its start"),
+        ({"stop_s": -1.0}, "heating stop -1.0 s is before its start 0.0 s; give the stop in seconds after the start"),
+        ({"stop_s": np.nan}, "heating stop nan s is before its start"),
+        ({"stop_s": np.inf}, "heating stop inf s is before its start"),
         ({"flux_w_m2": -1.0}, "flux_w_m2 is -1.0, expected a positive number or nothing"),
         ({"frequency_hz": np.inf}, "frequency_hz is inf, expected a positive number or nothing"),
     ],

@@ -89,7 +89,7 @@ def test_time_base_from_rate_first_time_or_list(stack_file: Path) -> None:
         ({"frame_rate_hz": 1e300, "t_first_s": 1}, SequenceError, "times do not strictly increase"),
         ({"frame_rte_hz": 1}, UnknownNameError, "did you mean 'frame_rate_hz'"),
         ({"frame_rate_hz": 1, "unit": "C"}, ConfigError, "'unit' is 'C'"),
-        ({"frame_rate_hz": 1, "heating_stop_s": -1}, SequenceError, "heating stop -1.0 s is not after its start 0.0 s"),
+        ({"frame_rate_hz": 1, "heating_stop_s": -1}, SequenceError, "heating stop -1.0 s is before its start 0.0 s"),
         (
             {"frame_rate_hz": 1, "heating_start_s": 3, "heating_stop_s": 2},
             SequenceError,

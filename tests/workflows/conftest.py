@@ -42,7 +42,7 @@ SIMULATION = {
     "heating": {"kind": "long_pulse", "flux_w_m2": 1500.0, "duration_s": 20.0},
     "solver": {"lateral_mm": 2.0, "depth_cells": 10, "max_step_s": 5.0},
     "recording": {"frame_rate_hz": 1.0, "cold_s": 4.0, "duration_s": 80.0},
-    "camera": {"pixel_pitch_mm": 2.0, "netd_k": 0.02},
+    "camera": {"pixel_pitch_mm": 1.0, "netd_k": 0.02},
 }
 
 FOREST = {

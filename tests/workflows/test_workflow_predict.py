@@ -47,7 +47,7 @@ def test_predict_writes_map_picture_and_table(forest_run: Path, lab: Path, tmp_p
     assert main(["predict", str(forest_run), str(lab / "first.h5"), str(lab / "second.h5"), "-o", str(out)]) == 0
     with h5py.File(out / "first.h5", "r") as file:
         class_map, probability, depth = (file[name][...] for name in ("class_map", "probability", "depth_mm"))
-        assert file.attrs["pixel_pitch_mm"] == 2.0
+        assert file.attrs["pixel_pitch_mm"] == 1.0
         assert json.loads(file.attrs["class_names"]) == ["sound", "surface defect", "in-depth defect"]
         assert len(json.loads(file.attrs["model_sha256"])) == 2  # the folds act as an ensemble
     assert class_map.dtype == np.uint8 and probability.shape == (3, *class_map.shape)
@@ -56,7 +56,7 @@ def test_predict_writes_map_picture_and_table(forest_run: Path, lab: Path, tmp_p
     assert picture.shape[1] > 600 and picture.std() > 10
     with (out / "first.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows and {"id", "class_name", "equivalent_diameter_mm", "cnr"} <= set(rows[0])
+    assert rows and {"id", "class", "equivalent_diameter_mm", "cnr"} <= set(rows[0])
     with (out / "summary.csv").open(encoding="utf-8", newline="") as file:
         assert [Path(row["recording"]).name for row in csv.DictReader(file)] == ["first.h5", "second.h5"]
 
@@ -129,7 +129,7 @@ def test_names_of_outputs() -> None:
 def test_other_frame_rate_length_and_resolution(forest_run: Path, lab: Path, tmp_path: Path) -> None:
     from thermo_qc.workflows import simulate
 
-    changes = ("recording.frame_rate_hz=2.5", "recording.duration_s=60", "camera.pixel_pitch_mm=1.5", "seed=9")
+    changes = ("recording.frame_rate_hz=2.5", "recording.duration_s=60", "camera.pixel_pitch_mm=1.6", "seed=9")
     simulate.run(lab / "simulation.yaml", tmp_path / "other.h5", overrides=changes)
     assert main(["predict", str(forest_run), str(tmp_path / "other.h5"), "-o", str(tmp_path / "out")]) == 0
 
@@ -139,7 +139,7 @@ def test_too_few_frames_for_the_model(
 ) -> None:
     from thermo_qc.io import read_sequence, write_sequence
 
-    short = read_sequence(lab / "first.h5").between(0, 20.5)
+    short = read_sequence(lab / "first.h5").between(0, 21.5)
     write_sequence(short, tmp_path / "short.h5")
     assert main(["predict", str(forest_run), str(tmp_path / "short.h5"), "-o", str(tmp_path / "out")]) == 2
     assert "fewer frames" in capsys.readouterr().err

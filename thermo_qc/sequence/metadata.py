@@ -50,9 +50,9 @@ class Excitation:
             raise SequenceError(f"excitation kind is '{self.kind}', expected one of {', '.join(EXCITATION_KINDS)}")
         if not isfinite(self.start_s):
             raise SequenceError(f"heating start is {self.start_s} s, expected a time; 0 when the axis starts with it")
-        if self.stop_s is not None and not (isfinite(self.stop_s) and self.stop_s > self.start_s):
+        if self.stop_s is not None and not (isfinite(self.stop_s) and self.stop_s >= self.start_s):
             raise SequenceError(
-                f"heating stop {self.stop_s} s is not after its start {self.start_s} s; give the stop in seconds after "
+                f"heating stop {self.stop_s} s is before its start {self.start_s} s; give the stop in seconds after "
                 "the start of the excitation"
             )
         for name, value in (("flux_w_m2", self.flux_w_m2), ("frequency_hz", self.frequency_hz)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def train_model(
     seed: int = 0,
     resume: bool = True,
     progress: Progress = True,
+    metadata: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
     """Train the experiment's model and save it; a killed run continues with the figures an undisturbed one would have.
 
@@ -68,6 +69,8 @@ def train_model(
         Return the folder's finished model or continue its last checkpoint; else what is there is replaced.
     progress : bool or callable
         Show a progress bar, or call with (epochs done, epochs, training loss) after each epoch.
+    metadata : mapping, optional
+        More to keep with the model, JSON types (where the training data came from).
 
     Returns
     -------
@@ -109,7 +112,7 @@ def train_model(
         class_names=tuple(class_names),
         class_depths_mm=tuple(class_depths_mm),
         parameters=dict(experiment.model.parameters),
-        metadata={"signature": signature, **settings},
+        metadata={**(metadata or {}), "signature": signature, **settings},
         **core,
     )
     model.save(target)

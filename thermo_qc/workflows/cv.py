@@ -18,7 +18,7 @@ from thermo_qc.io import write_json
 from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
 from thermo_qc.workflows.run_folder import RunFolder
 from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
-from thermo_qc.workflows.train import Experiment, load_experiment, start_run, to_case
+from thermo_qc.workflows.train import Experiment, load_experiment, provenance, start_run, to_case
 
 if TYPE_CHECKING:
     from thermo_qc.inspection import DefectMap
@@ -161,6 +161,7 @@ def train_fold(
         seed=experiment.seed + fold,
         resume=True,
         progress=progress,
+        metadata=provenance(seen),
     )
 
 

@@ -81,6 +81,11 @@ def start_run(
     return run
 
 
+def provenance(recordings: list[LabelledRecording]) -> dict[str, Any]:
+    """Say what a model was trained on, to be kept with it."""
+    return {"training_sha256": [recording.sha256 for recording in recordings]}
+
+
 def to_case(recording: LabelledRecording) -> Case:
     """Turn a recording into a training case."""
     from thermo_qc.training import Case
@@ -144,6 +149,7 @@ def run(
         seed=experiment.seed,
         resume=True,
         progress=progress,
+        metadata=provenance(experiment.recordings),
     )
     n_classes = len(experiment.class_names)
     total = np.zeros((n_classes, n_classes), dtype=np.int64)
