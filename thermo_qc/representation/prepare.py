@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,11 @@ from thermo_qc.representation.channels import heated_pixels, typical_divisor
 from thermo_qc.representation.time_axis import TimeAxis
 from thermo_qc.sequence import HistoryEntry, ThermalSequence
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "prepare_once"]
 
 SMALLEST_NOISE_SHARE = 1e-5
+
+_PREPARED: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,6 +124,42 @@ def prepare(
         common_noise=sigma / float(np.sqrt(n_cold)) if n_cold else 0.0,
         history=resampled.history,
     )
+
+
+def prepare_once(
+    sequence: ThermalSequence,
+    *,
+    time: TimeAxis,
+    subtract_cold: bool = True,
+    replace_dead: bool = True,
+    normalise_mode: str = "pixel_mean",
+    region: NDArray[np.bool_] | None = None,
+) -> Prepared:
+    """Prepare a recording in memory once for all folds and models that see it alike; see `prepare`.
+
+    The result is kept as long as the sequence itself lives, and cannot be written to. Recordings that lie in a file and
+    parts of a recording (`region`) are prepared anew each time.
+    """
+    if sequence.is_lazy or region is not None:
+        return prepare(
+            sequence,
+            time=time,
+            subtract_cold=subtract_cold,
+            replace_dead=replace_dead,
+            normalise_mode=normalise_mode,
+            region=region,
+        )
+    known = _PREPARED.setdefault(sequence, {})
+    key = (time, subtract_cold, replace_dead, normalise_mode)
+    if key not in known:
+        prepared = prepare(
+            sequence, time=time, subtract_cold=subtract_cold, replace_dead=replace_dead, normalise_mode=normalise_mode
+        )
+        for values in vars(prepared).values():
+            if isinstance(values, np.ndarray):
+                values.flags.writeable = False
+        known[key] = prepared
+    return known[key]
 
 
 def _noise(sequence: ThermalSequence) -> float:

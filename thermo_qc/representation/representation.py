@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, MissingFactError, ModelError, SequenceError
 from thermo_qc.representation.fitting import expected_arrays, fit_arrays, project
-from thermo_qc.representation.prepare import Prepared, prepare
+from thermo_qc.representation.prepare import Prepared, prepare_once
 from thermo_qc.representation.scaling import scaled_feature, scaled_frames
 from thermo_qc.representation.time_axis import TimeAxis
 from thermo_qc.sequence import ThermalSequence
@@ -312,7 +312,7 @@ class Representation:
         return {name: scaled_feature(self, name, prepared) for name in names if prepared is not None}
 
     def _prepare(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> Prepared:
-        return prepare(
+        return prepare_once(
             sequence,
             time=self.time,
             subtract_cold=self.subtract_cold,

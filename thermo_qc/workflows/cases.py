@@ -18,6 +18,7 @@ from thermo_qc.sequence import ThermalSequence, Truth
 __all__ = ["LabelledRecording", "class_depths_mm", "load_recordings"]
 
 _FALLBACK_PITCH_MM = 1.0
+_MEMORY_BYTES = 2 * 2**30  # recordings up to this sum are kept in memory, the others stay in their files
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,8 +111,12 @@ def load_recordings(manifest: Manifest, class_scheme: str) -> list[LabelledRecor
         When plates define the scheme differently.
     """
     loaded: list[LabelledRecording] = []
+    room = _MEMORY_BYTES
     for entry in manifest.entries:
         sequence = load_entry(entry)
+        size = sequence.n_frames * int(np.prod(sequence.frame_shape)) * np.dtype(sequence.frames.dtype).itemsize
+        if size <= room:
+            sequence, room = sequence.loaded(), room - size
         if sequence.truth is None:
             raise TruthError(
                 f"recording '{entry.key}' ({entry.recording}) has no truth; name a mask (truth:), a "
