@@ -20,7 +20,8 @@ class DefectMap:
     Parameters
     ----------
     class_map : ndarray of uint8, shape (Y, X)
-        Likeliest class: 0 sound, 1..K-1 defects, 255 outside the inspected region.
+        Likeliest class: 0 sound, 1..K-1 defects, 255 outside the inspected region or
+        without a signal.
     probability : ndarray of float32, shape (K, Y, X)
         Probability of each class; 0 outside the region.
     depth_mm : ndarray of float32, shape (Y, X)

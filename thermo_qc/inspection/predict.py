@@ -38,7 +38,8 @@ def predict_sequence(
     device : str
         "cpu", "cuda", "mps" or "auto".
     region : ndarray of bool, shape (Y, X), optional
-        Part of the frame that is inspected: nothing outside it has a part in reference curves, and its class is 255.
+        Part of the frame that is inspected: nothing outside it has a part in reference curves, and its class is 255,
+        like that of pixels without a signal (not heated, beside the plate, without a value).
     sound_mask : ndarray of bool, shape (Y, X), optional
         Region known to be sound, for models that compare with one.
     batch_size, tile_px, overlap
@@ -82,10 +83,10 @@ def predict_sequence(
     probability = np.asarray(np.mean(parts, axis=0, dtype=np.float64), dtype=np.float32)
     class_map = probability.argmax(axis=0).astype(np.uint8)
     depth = _mean_depth(chosen, parts, class_map)
-    if region is not None:
-        class_map[~region] = IGNORE_LABEL
-        probability[:, ~region] = 0.0
-        depth[~region] = np.nan
+    unseen = ~np.logical_or.reduce([model.representation.visible(sequence, region) for model in chosen])
+    class_map[unseen] = IGNORE_LABEL
+    probability[:, unseen] = 0.0
+    depth[unseen] = np.nan
     source = sequence.source.sha256 if sequence.source is not None else ""
     return DefectMap(
         class_map=class_map,

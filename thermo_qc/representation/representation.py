@@ -311,6 +311,10 @@ class Representation:
         prepared = self._prepare(sequence, None) if names else None
         return {name: scaled_feature(self, name, prepared) for name in names if prepared is not None}
 
+    def visible(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Return the pixels that show a signal, bool (Y, X): finite, heated, inside the region."""
+        return self._prepare(sequence, region).valid.copy()
+
     def _prepare(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> Prepared:
         return prepare_once(
             sequence,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from thermo_qc.evaluation import confusion_matrix, false_calls, hole_table, pixel_metrics, summarise
 from thermo_qc.inspection import DefectMap, write_defect_map
 from thermo_qc.io import write_json, write_text
+from thermo_qc.preprocess import find_dead_pixels, replace_dead_pixels
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import LabelledRecording
 
@@ -135,7 +136,9 @@ def representative_frame(sequence: ThermalSequence) -> tuple[NDArray[np.float32]
     cold = np.flatnonzero(times < 0)
     if cold.size:
         frame = frame - np.asarray(sequence.frames[: int(cold[-1]) + 1, :, :], dtype=np.float32).mean(axis=0)
-    return frame, float(times[index])
+    single = sequence.with_frames(frame[None], "representative_frame", times_s=times[index : index + 1])
+    repaired = replace_dead_pixels(single, find_dead_pixels(sequence))
+    return np.asarray(repaired.frames[0, :, :], dtype=np.float32), float(times[index])
 
 
 def write_prediction(
