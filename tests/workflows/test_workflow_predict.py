@@ -160,3 +160,30 @@ def test_foreign_recordings_give_all_outputs(forest_run: Path, tmp_path: Path, n
     assert main(["predict", str(forest_run), str(recording), "-o", str(tmp_path / "out"), *options]) == 0
     for ending in (".h5", ".png", ".csv"):
         assert (tmp_path / "out" / f"{recording.stem}{ending}").is_file()
+
+
+def test_a_model_that_compares_with_a_sound_region_needs_one_and_uses_it(lab: Path, tmp_path: Path) -> None:
+    import yaml
+
+    from thermo_qc.io import read_sequence
+
+    for name in ("first", "second"):
+        sequence = read_sequence(lab / f"{name}.h5")
+        sound = np.where(sequence.truth.defect_index == 0, 255, 0).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{name}_sound.png"), sound)
+    entries = [
+        {
+            "key": name,
+            "recording": str(lab / f"{name}.h5"),
+            "plate": str(lab / "little.yaml"),
+            "sound": f"{name}_sound.png",
+        }
+        for name in ("first", "second")
+    ]
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump({"recordings": entries}), encoding="utf-8")
+    run, out = tmp_path / "run", tmp_path / "out"
+    experiment = [str(lab / "forest.yaml"), "--set", "representation.reference=sound"]
+    assert main(["cv", *experiment, "--manifest", str(tmp_path / "manifest.yaml"), "-o", str(run)]) == 0
+    arguments = ["predict", str(run), str(lab / "first.h5"), "-o", str(out)]
+    assert main(arguments) == 2
+    assert main([*arguments, "--overwrite", "--sound", str(tmp_path / "first_sound.png")]) == 0

@@ -167,6 +167,7 @@ def _add_result_verbs(table: Any) -> None:
     predict.add_argument(
         "--region", type=Path, metavar="PNG", help="mask image; defects are called only where it is not 0"
     )
+    predict.add_argument("--sound", type=Path, metavar="PNG", help="mask image of a region known to be sound")
     _output(predict, "folder for maps, pictures and tables")
     _machine(predict)
     _facts(predict)

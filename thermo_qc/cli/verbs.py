@@ -142,6 +142,7 @@ def predict(arguments: Namespace) -> int:
             threads=_threads(arguments),
             min_area_px=arguments.min_area_px,
             region=arguments.region,
+            sound=arguments.sound,
             facts=_facts(arguments),
             on_progress=lambda _: bar.update(),
         )

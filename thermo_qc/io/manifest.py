@@ -16,7 +16,7 @@ from thermo_qc.sequence import Material, ThermalSequence, Truth
 
 __all__ = ["Manifest", "ManifestEntry", "entry_plate", "load_entry", "load_manifest"]
 
-FILES = ("recording", "truth", "region", "exclude", "registration")
+FILES = ("recording", "truth", "region", "exclude", "sound", "registration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class ManifestEntry:
     ----------
     key : str
         Unique name; the recording's file name without its ending when not given.
-    recording, truth, region, exclude, registration : Path
+    recording, truth, region, exclude, sound, registration : Path
         Files, with the manifest's folder in front.
     plate : str or Path, optional
         Name of a plate that ships, or a YAML file.
@@ -55,6 +55,7 @@ class ManifestEntry:
     thickness_mm: float | None = None
     region: Path | None = None
     exclude: Path | None = None
+    sound: Path | None = None
     registration: Path | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 

@@ -26,6 +26,7 @@ class EntryConfig(Strict):
     registration: str | None = None
     region: str | None = None
     exclude: str | None = None
+    sound: str | None = None
     acquisition: str | None = None
     condition: str = ""
     specimen: str = ""

@@ -341,7 +341,7 @@ class Representation:
             return
         if sound_mask is None:
             raise MissingFactError(
-                "the model compares with a region known to be sound; give a sound mask, or train "
+                "the model compares with a region known to be sound; give its mask (--sound, or sound: in the manifest), or train "
                 "with reference 'median'"
             )
         if sound_mask.shape != sequence.frame_shape:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, MissingFactError, TruthError
 from thermo_qc.evaluation import FoldItem, diffusion_length_mm
-from thermo_qc.io import Manifest, ManifestEntry, entry_plate, load_entry, sha256_of
+from thermo_qc.io import Manifest, ManifestEntry, entry_plate, load_entry, read_region, sha256_of
 from thermo_qc.plate import BINARY, ClassScheme, PlateSpec
 from thermo_qc.sequence import ThermalSequence, Truth
 
@@ -49,6 +49,11 @@ class LabelledRecording:
     def key(self) -> str:
         """Name of the recording in splits, predictions and tables."""
         return self.entry.key
+
+    @property
+    def sound_mask(self) -> NDArray[np.bool_] | None:
+        """Region marked as sound in the manifest, for models that compare with one."""
+        return None if self.entry.sound is None else read_region(self.entry.sound, self.sequence.frame_shape)
 
     @property
     def truth(self) -> Truth:

@@ -203,7 +203,11 @@ def _score(
     by_fold: dict[int, list[tuple[LabelledRecording, DefectMap, NDArray[np.bool_]]]] = {fold: [] for fold in folds}
     for recording in experiment.recordings:
         parts = [
-            (fold, predict_sequence((model,), recording.sequence, device=device), splits.test_mask(fold, recording.key))
+            (
+                fold,
+                predict_sequence((model,), recording.sequence, device=device, sound_mask=recording.sound_mask),
+                splits.test_mask(fold, recording.key),
+            )
             for fold, model in zip(folds, models, strict=True)
             if recording.key in splits.test_keys(fold)
         ]

@@ -102,7 +102,7 @@ def evaluate_models(
     )
     parts, holes = [], []
     for recording in recordings:
-        prediction = predict_sequence(models, recording.sequence, device=device)
+        prediction = predict_sequence(models, recording.sequence, device=device, sound_mask=recording.sound_mask)
         parts.append((recording, prediction, np.ones(recording.class_map.shape, dtype=bool)))
         holes += holes_of(recording, prediction)
         write_prediction(output, recording, prediction)

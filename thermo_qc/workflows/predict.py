@@ -53,6 +53,7 @@ def run(
     threads: int | None = None,
     min_area_px: int = 4,
     region: Path | None = None,
+    sound: Path | None = None,
     facts: dict[str, Any] | None = None,
     on_progress: Callable[[Prediction], object] | None = None,
 ) -> list[Prediction]:
@@ -78,6 +79,8 @@ def run(
         Smaller regions are no indications.
     region : Path, optional
         Mask image: only there are defects called.
+    sound : Path, optional
+        Mask image of a region known to be sound, for models that compare with one.
     facts : dict, optional
         What the files lack, see `thermo_qc.config.Facts`.
     on_progress : callable, optional
@@ -98,6 +101,7 @@ def run(
         "facts": facts or {},
         "min_area_px": min_area_px,
         "region": "" if region is None else sha256_of(region),
+        "sound": "" if sound is None else sha256_of(sound),
     }
     fingerprint = fingerprint_of(identity)
     folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
@@ -113,6 +117,7 @@ def run(
                 device=device,
                 min_area_px=min_area_px,
                 region=region,
+                sound=sound,
                 facts=facts or {},
                 run_id=fingerprint,
             )
@@ -166,6 +171,7 @@ def _predict_one(
     device: str,
     min_area_px: int,
     region: Path | None,
+    sound: Path | None,
     facts: dict[str, Any],
     run_id: str,
 ) -> Prediction:
@@ -176,7 +182,10 @@ def _predict_one(
     if done is not None:
         return Prediction(recording=recording, stem=stem, skipped=True, **done)
     mask = None if region is None else read_region(region, sequence.frame_shape)
-    prediction = predict_sequence(models, sequence, device=device, region=mask, input_sha256=digest)
+    sound_mask = None if sound is None else read_region(sound, sequence.frame_shape)
+    prediction = predict_sequence(
+        models, sequence, device=device, region=mask, sound_mask=sound_mask, input_sha256=digest
+    )
     frame, time_s = representative_frame(sequence)
     indications = find_indications(
         prediction.class_map,

@@ -154,7 +154,9 @@ def run(
     n_classes = len(experiment.class_names)
     total = np.zeros((n_classes, n_classes), dtype=np.int64)
     for recording in experiment.recordings:
-        predicted = model.probabilities(recording.sequence, device=device).argmax(axis=0)
+        predicted = model.probabilities(recording.sequence, device=device, sound_mask=recording.sound_mask).argmax(
+            axis=0
+        )
         total += confusion_matrix(recording.class_map, predicted, n_classes)
     metrics = pixel_metrics(total, experiment.class_names)
     write_json(output / "training_metrics.json", {"note": "on the training recordings themselves", "metrics": metrics})
