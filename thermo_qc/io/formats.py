@@ -14,7 +14,7 @@ import numpy as np
 
 from thermo_qc.config import Facts, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, UnknownFormatError
-from thermo_qc.io import frame_folder, matlab, native, numpy_files, tiff
+from thermo_qc.io import cedip_ptw, frame_folder, infratec_irb, matlab, native, numpy_files, tiff
 from thermo_qc.io.reader import Reader
 from thermo_qc.io.sidecar import merge_facts, read_facts_sidecar
 from thermo_qc.sequence import ThermalSequence
@@ -29,6 +29,8 @@ READERS: tuple[Reader, ...] = (
     numpy_files.NPY_READER,
     numpy_files.NPZ_READER,
     tiff.READER,
+    cedip_ptw.READER,
+    infratec_irb.READER,
     frame_folder.READER,
 )
 """All formats; a file goes to the first reader that knows its header."""
@@ -159,18 +161,6 @@ REFUSED: tuple[KnownFormat, ...] = (
         extensions=(".fff", ".seq", ".csq"),
         matches=lambda header: header.startswith(b"FFF\0"),
         advice=_EXPORT.format(software="FLIR Research Studio"),
-    ),
-    KnownFormat(
-        name="CEDIP PTW recording",
-        extensions=(".ptw",),
-        matches=lambda header: header.startswith(b"CED"),
-        advice=_EXPORT.format(software="FLIR Research Studio (or Altair)"),
-    ),
-    KnownFormat(
-        name="InfraTec IRB file",
-        extensions=(".irb",),
-        matches=lambda header: header.startswith(b"\xffIRB\0"),
-        advice=_EXPORT.format(software="IRBIS"),
     ),
     KnownFormat(
         name="Telops HCC recording",

@@ -1,4 +1,4 @@
-"""Folders with one file per frame: TIFF, PNG or CSV tables in degC, in the natural order of their names."""
+"""Folders with one file per frame: TIFF, PNG, CSV tables in degC, InfraTec IRB; in the natural order of their names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from thermo_qc.errors import AmbiguousInputError, CorruptFileError, InputError
 from thermo_qc.io.found import Found
 from thermo_qc.io.images import picture_shape, read_picture
+from thermo_qc.io.infratec_irb import found_of_images, irb_unit, read_irb_image
 from thermo_qc.io.lazy import FileFrames
 from thermo_qc.io.reader import Reader, assemble, check_options, load_when_small, reading
 from thermo_qc.io.tiff import opened_tiff
@@ -20,7 +21,7 @@ from thermo_qc.sequence import ThermalSequence, Unit
 
 __all__ = ["READER", "natural_key", "open_folder", "read_csv_frame"]
 
-KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".csv": "CSV"}
+KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".csv": "CSV", ".irb": "IRB"}
 
 
 class FolderFrames(FileFrames):
@@ -61,6 +62,7 @@ def open_folder(path: Path, **options: Any) -> ThermalSequence:
         "TIFF": _read_tiff,
         "PNG": read_picture,
         "CSV": read_csv_frame,
+        "IRB": lambda file: read_irb_image(file, irb_unit(path, facts)),
     }
     read = readers[kind]
     with reading(path, f"folder of {kind} frames"):
@@ -73,7 +75,8 @@ def open_folder(path: Path, **options: Any) -> ThermalSequence:
         height, width = first.shape
         frames = load_when_small(FolderFrames(path, files, (height, width), first.dtype, read))
     unit: Unit = "degC" if kind == "CSV" else "counts"
-    return assemble(path, frames, Found(unit=unit), facts, f"{READER.name} ({kind})")
+    found = found_of_images(files, irb_unit(path, facts)) if kind == "IRB" else Found(unit=unit)
+    return assemble(path, frames, found, facts, f"{READER.name} ({kind})")
 
 
 def _frame_files(path: Path) -> tuple[str, list[Path]]:
@@ -86,7 +89,8 @@ def _frame_files(path: Path) -> tuple[str, list[Path]]:
         if file.suffix.lower() in KINDS:
             kinds.setdefault(KINDS[file.suffix.lower()], []).append(file)
     if not kinds:
-        raise InputError(f"{path} holds no frames; expected one TIFF, PNG or CSV file per frame")
+        *most, last = dict.fromkeys(KINDS.values())
+        raise InputError(f"{path} holds no frames; expected one {', '.join(most)} or {last} file per frame")
     if len(kinds) > 1:
         listed = ", ".join(f"{len(files)} {kind}" for kind, files in sorted(kinds.items()))
         raise AmbiguousInputError(f"{path} holds frames of several kinds ({listed}); keep one kind in the folder")
