@@ -62,6 +62,21 @@ def irb_bytes(pixels: np.ndarray, palette_k: np.ndarray, *, days: float = 41654.
     return head + table + b"[a]\nb=1" + image
 
 
+def plain_hcc(frames: np.ndarray, *, mode: int = 2, rate_hz: float = 50.0, version: tuple[int, int] = (12, 7)) -> bytes:
+    """A file after the documented layout, written without fasthcc; each frame has its own offset and no clock."""
+    t, y, x = frames.shape
+    parts = []
+    for index in range(t):
+        header = bytearray(4 * x)
+        struct.pack_into("<2s2BH", header, 0, b"TC", version[1], version[0], 4 * x)
+        struct.pack_into("<Ifb", header, 8, index, 273.15 + index, -8)
+        struct.pack_into("<IB", header, 24, 11016, mode)
+        struct.pack_into("<2H", header, 32, x, y)
+        struct.pack_into("<I", header, 44, round(1000 * rate_hz))
+        parts += [bytes(header), frames[index].astype("<u2").tobytes()]
+    return b"".join(parts)
+
+
 def kelvin_palette() -> np.ndarray:
     """256 rising temperatures with uneven steps, K."""
     return 250.0 + 0.5 * np.arange(256) + 1e-3 * np.arange(256) ** 2

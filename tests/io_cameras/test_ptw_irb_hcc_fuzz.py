@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ptw_irb_files import irb_bytes, kelvin_palette, ptw_bytes
+from ptw_irb_files import irb_bytes, kelvin_palette, plain_hcc, ptw_bytes
 
 from thermo_qc.errors import ThermoQCError
 from thermo_qc.io import read_sequence
@@ -28,9 +28,14 @@ def _irb() -> bytes:
     return irb_bytes(PIXELS[0], kelvin_palette())
 
 
+def _hcc() -> bytes:
+    return plain_hcc(np.repeat(PIXELS, 2, axis=2))
+
+
 # what is written, and where its sizes, counts and offsets lie
 FORMATS: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
     "a.ptw": (_ptw, (11, 15, 19, 23, 27, 377, 379, 381, 403, 2200 + 80)),
+    "a.hcc": (_hcc, (2, 4, 12, 16, 28, 32, 34, 44, 100, 104)),
     "a.irb": (_irb, (25, 29, 64 + 12, 96, 96 + 12, 96 + 16, 167, 169, 171, 173, 167 + 60, 167 + 1084 + 540)),
 }
 
@@ -67,6 +72,8 @@ def _open_and_read(path: Path) -> None:
 
 
 def _fuzz(folder: Path, name: str, n_files: int) -> None:
+    if name == "a.hcc":
+        pytest.importorskip("fasthcc")
     write, places = FORMATS[name]
     whole, path = write(), folder / name
     path.write_bytes(whole)

@@ -14,7 +14,7 @@ import numpy as np
 
 from thermo_qc.config import Facts, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, UnknownFormatError
-from thermo_qc.io import cedip_ptw, frame_folder, infratec_irb, matlab, native, numpy_files, tiff
+from thermo_qc.io import cedip_ptw, frame_folder, infratec_irb, matlab, native, numpy_files, telops_hcc, tiff
 from thermo_qc.io.reader import Reader
 from thermo_qc.io.sidecar import merge_facts, read_facts_sidecar
 from thermo_qc.sequence import ThermalSequence
@@ -31,6 +31,7 @@ READERS: tuple[Reader, ...] = (
     tiff.READER,
     cedip_ptw.READER,
     infratec_irb.READER,
+    telops_hcc.READER,
     frame_folder.READER,
 )
 """All formats; a file goes to the first reader that knows its header."""
@@ -161,12 +162,6 @@ REFUSED: tuple[KnownFormat, ...] = (
         extensions=(".fff", ".seq", ".csq"),
         matches=lambda header: header.startswith(b"FFF\0"),
         advice=_EXPORT.format(software="FLIR Research Studio"),
-    ),
-    KnownFormat(
-        name="Telops HCC recording",
-        extensions=(".hcc",),
-        matches=lambda header: False,
-        advice=_EXPORT.format(software="Telops Reveal IR"),
     ),
     KnownFormat(
         name="single picture",
