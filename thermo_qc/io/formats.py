@@ -14,7 +14,18 @@ import numpy as np
 
 from thermo_qc.config import Facts, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, UnknownFormatError
-from thermo_qc.io import cedip_ptw, frame_folder, infratec_irb, matlab, native, numpy_files, telops_hcc, tiff
+from thermo_qc.io import (
+    cedip_ptw,
+    flir,
+    flir_jpeg,
+    frame_folder,
+    infratec_irb,
+    matlab,
+    native,
+    numpy_files,
+    telops_hcc,
+    tiff,
+)
 from thermo_qc.io.reader import Reader
 from thermo_qc.io.sidecar import merge_facts, read_facts_sidecar
 from thermo_qc.sequence import ThermalSequence
@@ -29,6 +40,8 @@ READERS: tuple[Reader, ...] = (
     numpy_files.NPY_READER,
     numpy_files.NPZ_READER,
     tiff.READER,
+    flir.READER,
+    flir_jpeg.READER,
     cedip_ptw.READER,
     infratec_irb.READER,
     telops_hcc.READER,
@@ -158,15 +171,9 @@ REFUSED: tuple[KnownFormat, ...] = (
         advice=_EXPORT.format(software="Optris PIX Connect"),
     ),
     KnownFormat(
-        name="FLIR FFF, SEQ or CSQ file",
-        extensions=(".fff", ".seq", ".csq"),
-        matches=lambda header: header.startswith(b"FFF\0"),
-        advice=_EXPORT.format(software="FLIR Research Studio"),
-    ),
-    KnownFormat(
         name="single picture",
-        extensions=(".png", ".jpg", ".jpeg", ".bmp"),
-        matches=lambda header: header.startswith((b"\x89PNG", b"\xff\xd8\xff")),
+        extensions=(".png", ".bmp"),
+        matches=lambda header: header.startswith(b"\x89PNG"),
         advice="name the folder that holds the frames of the recording",
     ),
     KnownFormat(

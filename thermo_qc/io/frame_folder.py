@@ -1,4 +1,4 @@
-"""Folders with one file per frame: TIFF, PNG, CSV tables in degC, InfraTec IRB; in the natural order of their names."""
+"""Folders with one file per frame: TIFF, PNG, CSV in degC, InfraTec IRB, FLIR JPEG; in natural order of their names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import AmbiguousInputError, CorruptFileError, InputError
+from thermo_qc.io.flir_jpeg import open_flir_jpegs
 from thermo_qc.io.found import Found
 from thermo_qc.io.images import picture_shape, read_picture
 from thermo_qc.io.infratec_irb import found_of_images, irb_unit, read_irb_image
@@ -21,7 +22,16 @@ from thermo_qc.sequence import ThermalSequence, Unit
 
 __all__ = ["READER", "natural_key", "open_folder", "read_csv_frame"]
 
-KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".csv": "CSV", ".irb": "IRB"}
+PICTURE = "JPEG"
+KINDS = {
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".png": "PNG",
+    ".csv": "CSV",
+    ".irb": "IRB",
+    ".jpg": PICTURE,
+    ".jpeg": PICTURE,
+}
 
 
 class FolderFrames(FileFrames):
@@ -58,6 +68,8 @@ def open_folder(path: Path, **options: Any) -> ThermalSequence:
     """
     facts = check_options(path, "a folder of frames", options)
     kind, files = _frame_files(path)
+    if kind == PICTURE:
+        return open_flir_jpegs(path, files, facts, f"{READER.name} ({kind})")
     readers: dict[str, Callable[[Path], NDArray[Any]]] = {
         "TIFF": _read_tiff,
         "PNG": read_picture,
@@ -91,6 +103,8 @@ def _frame_files(path: Path) -> tuple[str, list[Path]]:
     if not kinds:
         *most, last = dict.fromkeys(KINDS.values())
         raise InputError(f"{path} holds no frames; expected one {', '.join(most)} or {last} file per frame")
+    if len(kinds) > 1:
+        kinds.pop(PICTURE, None)  # photographs beside the frames
     if len(kinds) > 1:
         listed = ", ".join(f"{len(files)} {kind}" for kind, files in sorted(kinds.items()))
         raise AmbiguousInputError(f"{path} holds frames of several kinds ({listed}); keep one kind in the folder")
