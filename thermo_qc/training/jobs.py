@@ -70,6 +70,7 @@ class Job:
 
     def _fit_forest(self, train_cases: Cases, _validation: Cases) -> tuple[Representation, dict[str, Any]]:
         parameters, n_classes = self.experiment.model.parameters, len(self.class_names)
+        choose({"random_forest": Forest}, self.experiment.model.name, "forest")
         check_forest_parameters(parameters)
         representation = self._representation(train_cases)
         curves, labels = curves_of(train_cases, representation)

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ConfigError, MissingFactError, TruthError
+from thermo_qc.errors import ConfigError, MissingFactError, ModelError, SequenceError, TruthError
 from thermo_qc.evaluation import FoldItem, diffusion_length_mm
 from thermo_qc.io import Manifest, ManifestEntry, entry_plate, load_entry, read_region, sha256_of
 from thermo_qc.plate import BINARY, ClassScheme, PlateSpec
+from thermo_qc.representation import Representation
 from thermo_qc.sequence import ThermalSequence, Truth
 
-__all__ = ["LabelledRecording", "class_depths_mm", "load_recordings"]
+__all__ = ["LabelledRecording", "check_fits", "check_frames", "class_depths_mm", "frames_bytes", "load_recordings"]
 
 _FALLBACK_PITCH_MM = 1.0
-_MEMORY_BYTES = 2 * 2**30  # recordings up to this sum are kept in memory, the others stay in their files
+MEMORY_BYTES = 2 * 2**30  # recordings up to this sum are kept in memory, the others stay in their files
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,14 +113,16 @@ def load_recordings(manifest: Manifest, class_scheme: str) -> list[LabelledRecor
     ------
     TruthError
         When a recording has no truth.
+    SequenceError
+        When a recording's frames hold no information.
     ConfigError
         When plates define the scheme differently.
     """
     loaded: list[LabelledRecording] = []
-    room = _MEMORY_BYTES
+    room = MEMORY_BYTES
     for entry in manifest.entries:
         sequence = load_entry(entry)
-        size = sequence.n_frames * int(np.prod(sequence.frame_shape)) * np.dtype(sequence.frames.dtype).itemsize
+        size = frames_bytes(sequence)
         if size <= room:
             sequence, room = sequence.loaded(), room - size
         if sequence.truth is None:
@@ -127,6 +130,7 @@ def load_recordings(manifest: Manifest, class_scheme: str) -> list[LabelledRecor
                 f"recording '{entry.key}' ({entry.recording}) has no truth; name a mask (truth:), a "
                 "registration, or a recording that holds its truth"
             )
+        check_frames(sequence, f"recording '{entry.key}' ({entry.recording})")
         scheme = _scheme(entry, entry_plate(entry), class_scheme)
         if loaded and (scheme.class_names, scheme.max_depth_mm) != (
             loaded[0].scheme.class_names,
@@ -146,6 +150,61 @@ def load_recordings(manifest: Manifest, class_scheme: str) -> list[LabelledRecor
             )
         )
     return loaded
+
+
+def frames_bytes(sequence: ThermalSequence) -> int:
+    """Memory that all frames of a recording take, bytes."""
+    return sequence.n_frames * int(np.prod(sequence.frame_shape)) * np.dtype(sequence.frames.dtype).itemsize
+
+
+def check_frames(sequence: ThermalSequence, name: str) -> None:
+    """Refuse frames that hold no information, before hours go into them; read in bounded memory.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        Recording.
+    name : str
+        What to call it in the message.
+
+    Raises
+    ------
+    SequenceError
+        When a whole frame lacks finite values, or no pixel ever changes.
+    """
+    seen, changes = np.zeros(sequence.n_frames, dtype=bool), False
+    for _, block in sequence.blocks():
+        finite = np.isfinite(block)
+        seen |= finite.any(axis=(1, 2))
+        if not changes:
+            highest = np.where(finite, block, -np.inf).max(axis=0)
+            changes = bool((highest > np.where(finite, block, np.inf).min(axis=0)).any())
+    empty = np.flatnonzero(~seen)
+    if empty.size:
+        first = int(empty[0])
+        raise SequenceError(
+            f"{name}: {empty.size} of {sequence.n_frames} frames hold no finite value, the first at "
+            f"{sequence.times_s[first]:g} s; export the recording again without them"
+        )
+    if not changes:
+        raise SequenceError(
+            f"{name}: all frames are constant, no pixel ever changes; this is no recording of a heated plate"
+        )
+
+
+def check_fits(recordings: list[LabelledRecording], representation: Representation) -> None:
+    """Refuse a recording that a model's time axis does not fit, before anything is trained or predicted.
+
+    Raises
+    ------
+    ModelError, MissingFactError
+        With the recording's name.
+    """
+    for recording in recordings:
+        try:
+            representation.time.steps_s(recording.sequence)
+        except (ModelError, MissingFactError) as error:
+            raise type(error)(f"recording '{recording.key}' ({recording.entry.recording}): {error}") from error
 
 
 def class_depths_mm(recordings: list[LabelledRecording]) -> tuple[float, ...]:

@@ -12,8 +12,8 @@ from thermo_qc.errors import ModelError
 from thermo_qc.inspection import load_model, predict_sequence
 from thermo_qc.io import load_manifest
 from thermo_qc.models import TrainedModel
-from thermo_qc.workflows.cases import LabelledRecording, load_recordings
-from thermo_qc.workflows.run_folder import fingerprint_of, open_run
+from thermo_qc.workflows.cases import LabelledRecording, check_fits, load_recordings
+from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
 
 __all__ = ["evaluate_models", "run"]
@@ -84,6 +84,8 @@ def evaluate_models(
             f"the model knows the classes {', '.join(names)}; the recordings are labelled with "
             f"{', '.join(recordings[0].scheme.class_names)}; train a model for this class scheme"
         )
+    for model in models:
+        check_fits(recordings, model.representation)
     data = [recording.record() for recording in recordings]
     identity = [[model.sha256 for model in models], [(entry["key"], entry["sha256"]) for entry in data]]
     folder = open_run(output, command="evaluate", fingerprint=fingerprint_of(identity), overwrite=overwrite)
@@ -91,21 +93,22 @@ def evaluate_models(
     seen = [entry["key"] for entry in data if entry["sha256"] in trained_on]
     if seen:
         log.warning("the model was trained on %s: these scores say nothing about new recordings", ", ".join(seen))
-    folder.update(
-        name=name,
-        class_names=list(names),
-        class_scheme=recordings[0].scheme.name,
-        data=data,
-        model={"sha256": [model.sha256 for model in models], "name": models[0].name, "n_models": len(models)},
-        seen_in_training=seen,
-        device=device,
-    )
-    parts, holes = [], []
-    for recording in recordings:
-        prediction = predict_sequence(models, recording.sequence, device=device, sound_mask=recording.sound_mask)
-        parts.append((recording, prediction, np.ones(recording.class_map.shape, dtype=bool)))
-        holes += holes_of(recording, prediction)
-        write_prediction(output, recording, prediction)
+    with undone_if_refused(folder):
+        folder.update(
+            name=name,
+            class_names=list(names),
+            class_scheme=recordings[0].scheme.name,
+            data=data,
+            model={"sha256": [model.sha256 for model in models], "name": models[0].name, "n_models": len(models)},
+            seen_in_training=seen,
+            device=device,
+        )
+        parts, holes = [], []
+        for recording in recordings:
+            prediction = predict_sequence(models, recording.sequence, device=device, sound_mask=recording.sound_mask)
+            parts.append((recording, prediction, np.ones(recording.class_map.shape, dtype=bool)))
+            holes += holes_of(recording, prediction)
+            write_prediction(output, recording, prediction)
     metrics = write_metrics(output, [fold_result(0, parts, names)], holes, names, seen_in_training=seen)
     folder.finish()
     return metrics

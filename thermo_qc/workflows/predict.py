@@ -21,13 +21,17 @@ from thermo_qc.io import read_region, read_sequence, sha256_of, write_text
 from thermo_qc.models import TrainedModel
 from thermo_qc.report.pictures import draw_prediction
 from thermo_qc.sequence import ThermalSequence
+from thermo_qc.workflows.cases import MEMORY_BYTES, check_frames, frames_bytes
 from thermo_qc.workflows.evaluate import set_threads
-from thermo_qc.workflows.run_folder import fingerprint_of, open_run
+from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 from thermo_qc.workflows.scoring import representative_frame
 
 __all__ = ["Prediction", "output_names", "run"]
 
 log = logging.getLogger(__name__)
+
+_OWN = ("summary", "failures")  # tables of the run itself
+_ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,7 @@ def run(
     facts: dict[str, Any] | None = None,
     on_progress: Callable[[Prediction], object] | None = None,
 ) -> list[Prediction]:
-    """Predict every recording; a bad one is listed with its reason and the others go on.
+    """Predict every recording; of several, a bad one is listed with its reason and the others go on.
 
     Parameters
     ----------
@@ -90,9 +94,16 @@ def run(
     -------
     list of Prediction
         In the order of `recordings`.
+
+    Raises
+    ------
+    ThermoQCError
+        When model, options or output folder cannot be used, or the only recording named.
     """
     if not recordings:
         raise InputError("no recording was named; give at least one file")
+    names = output_names(recordings)
+    _check_apart(names, output)
     models = load_model(model_path, method)
     if threads is not None:
         set_threads(threads)
@@ -105,31 +116,34 @@ def run(
     }
     fingerprint = fingerprint_of(identity)
     folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
-    folder.update(model=str(model_path), **identity)
-    results: list[Prediction] = []
-    for recording, stem in output_names(recordings):
-        try:
-            result = _predict_one(
-                models,
-                recording,
-                stem,
-                output,
-                device=device,
-                min_area_px=min_area_px,
-                region=region,
-                sound=sound,
-                facts=facts or {},
-                run_id=fingerprint,
-            )
-        except OutputError:
-            raise
-        except ThermoQCError as error:
-            log.error("%s", error)
-            result = Prediction(recording=recording, stem=stem, error=str(error))
-        results.append(result)
-        if on_progress is not None:
-            on_progress(result)
-    _write_tables(output, results)
+    with undone_if_refused(folder):
+        folder.update(model=str(model_path), **identity)
+        results: list[Prediction] = []
+        for recording, stem in names:
+            try:
+                result = _predict_one(
+                    models,
+                    recording,
+                    stem,
+                    output,
+                    device=device,
+                    min_area_px=min_area_px,
+                    region=region,
+                    sound=sound,
+                    facts=facts or {},
+                    run_id=fingerprint,
+                )
+            except OutputError:
+                raise
+            except ThermoQCError as error:
+                if len(recordings) == 1:
+                    raise
+                log.error("%s", error)
+                result = Prediction(recording=recording, stem=stem, error=str(error))
+            results.append(result)
+            if on_progress is not None:
+                on_progress(result)
+        _write_tables(output, results)
     folder.finish()
     return results
 
@@ -141,7 +155,7 @@ def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     their ending keep the ending.
     """
     stems = Counter(path.stem for path in recordings)
-    names = [path.stem if stems[path.stem] == 1 else "" for path in recordings]
+    names = ["" if stems[path.stem] > 1 else path.name if path.stem in _OWN else path.stem for path in recordings]
     if all(names):
         return list(zip(recordings, names, strict=True))
     absolute = [path.resolve() for path in recordings]
@@ -155,6 +169,18 @@ def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
         (path, name or (str(short) if clashes[str(short)] == 1 else str(full.relative_to(common))))
         for path, name, short, full in zip(recordings, names, kept, absolute, strict=True)
     ]
+
+
+def _check_apart(names: Sequence[tuple[Path, str]], output: Path) -> None:
+    """Refuse an output folder where a result would replace one of the recordings."""
+    own = {path.resolve() for path, _ in names}
+    for path, stem in names:
+        for ending in _ENDINGS:
+            if (output / f"{stem}{ending}").resolve() in own:
+                raise OutputError(
+                    f"the results of {path} would replace the recording {output / f'{stem}{ending}'}; "
+                    "choose another output folder"
+                )
 
 
 def _common_parent(paths: Sequence[Path]) -> Path:
@@ -176,11 +202,14 @@ def _predict_one(
     run_id: str,
 ) -> Prediction:
     base = output / stem
-    sequence = read_sequence(recording, **facts).loaded()
+    sequence = read_sequence(recording, **facts)
     digest = sha256_of(recording)
     done = _done(base, digest, run_id)
     if done is not None:
         return Prediction(recording=recording, stem=stem, skipped=True, **done)
+    if frames_bytes(sequence) <= MEMORY_BYTES:  # a longer one stays in its file
+        sequence = sequence.loaded()
+    check_frames(sequence, str(recording))
     mask = None if region is None else read_region(region, sequence.frame_shape)
     sound_mask = None if sound is None else read_region(sound, sequence.frame_shape)
     prediction = predict_sequence(
@@ -196,24 +225,28 @@ def _predict_one(
         signal=frame,
         min_area_px=min_area_px,
     )
-    base.parent.mkdir(parents=True, exist_ok=True)
-    csv_path, png_path, h5_path = (base.with_name(base.name + ending) for ending in (".csv", ".png", ".h5"))
-    indications_to_csv(indications, csv_path)
-    _draw(
-        sequence,
-        prediction,
-        frame=frame,
-        time_s=time_s,
-        indications=indications,
-        path=png_path,
-        recording=recording,
-    )
     fraction = _defect_fraction(prediction)
-    write_defect_map(
-        prediction,
-        h5_path,
-        extra_attributes={"run": run_id, "n_indications": len(indications), "defect_fraction": fraction},
-    )
+    paths = [base.with_name(base.name + ending) for ending in _ENDINGS]
+    try:
+        indications_to_csv(indications, paths[0])
+        _draw(
+            sequence,
+            prediction,
+            frame=frame,
+            time_s=time_s,
+            indications=indications,
+            path=paths[1],
+            recording=recording,
+        )
+        write_defect_map(
+            prediction,
+            paths[2],
+            extra_attributes={"run": run_id, "n_indications": len(indications), "defect_fraction": fraction},
+        )
+    except OutputError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     return Prediction(recording=recording, stem=stem, n_indications=len(indications), defect_fraction=fraction)
 
 
@@ -249,7 +282,7 @@ def _defect_fraction(prediction: DefectMap) -> float:
 def _done(base: Path, digest: str, run_id: str) -> dict[str, Any] | None:
     """Return the counts of a finished map of the same recording, model and options; it is written last of three."""
     target = base.with_name(base.name + ".h5")
-    if not all(base.with_name(base.name + ending).is_file() for ending in (".h5", ".png", ".csv")):
+    if not all(base.with_name(base.name + ending).is_file() for ending in _ENDINGS):
         return None
     try:
         with h5py.File(target, "r") as file:

@@ -129,9 +129,7 @@ def run(
     if rectify:
         pitch = scale_mm if rectified_pitch_mm is None else rectified_pitch_mm
         registered = _rectified(registered, registration, spec, pitch)
-    if registration_path != output:
-        write_sequence(registered, output)
-    write_text(registration_path, _registration_text(registration, spec, plate, recording, scale_mm))
+    _write(registered, output, registration_path, _registration_text(registration, spec, plate, recording, scale_mm))
     warning = _warning(registration, spec, scale_mm)
     logger.info("%s: residual %.3f mm over %d points", recording, registration.residual_mm, len(table))
     return RegistrationResult(
@@ -143,6 +141,18 @@ def run(
         registration_path=registration_path,
         recording_path=None if registration_path == output else output,
     )
+
+
+def _write(registered: ThermalSequence, output: Path, registration_path: Path, text: str) -> None:
+    """Write both files or, when the second cannot be written, none."""
+    write_text(registration_path, text)
+    if registration_path == output:
+        return
+    try:
+        write_sequence(registered, output)
+    except OutputError:
+        registration_path.unlink(missing_ok=True)
+        raise
 
 
 def _check_outputs(recording: Path, output: Path, *, rectify: bool, overwrite: bool) -> Path:

@@ -8,6 +8,8 @@ import logging
 import platform
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -15,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from thermo_qc import __version__
-from thermo_qc.errors import OutputError
+from thermo_qc.errors import OutputError, ThermoQCError
 from thermo_qc.io import write_json
 
-__all__ = ["RunFolder", "fingerprint_of", "open_run", "read_run", "remove_run", "versions"]
+__all__ = ["RunFolder", "fingerprint_of", "open_run", "read_run", "remove_run", "undone_if_refused", "versions"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,12 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "evaluate": ("predictions",),
     "predict": (),
     "demo": ("data", "runs", "unseen", "leakage"),
+}
+RESULTS: dict[str, tuple[str, ...]] = {  # what makes a broken run worth continuing
+    "train": ("model.safetensors", "checkpoints/*"),
+    "cv": ("fold_*/model.safetensors", "fold_*/checkpoints/*"),
+    "predict": ("**/*.h5",),
+    "demo": ("data/*.h5",),
 }
 _FOLD = re.compile(r"fold_\d+")
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -63,11 +71,14 @@ class RunFolder:
         Content of ``run.json`` so far.
     continued : bool
         Whether an earlier run of the same command, configuration and data is there, finished or not.
+    made : bool
+        Whether the folder itself is new.
     """
 
     path: Path
     record: dict[str, Any]
     continued: bool
+    made: bool = False
 
     @property
     def was_complete(self) -> bool:
@@ -140,6 +151,7 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
         return RunFolder(path=path, record=record, continued=True)
     if overwrite:
         remove_run(path, command)
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -152,9 +164,31 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
         "fingerprint": fingerprint,
         "versions": versions(),
     }
-    run = RunFolder(path=path, record=fresh, continued=False)
-    run.update()
+    run = RunFolder(path=path, record=fresh, continued=False, made=made)
+    with undone_if_refused(run):
+        run.update()
     return run
+
+
+@contextmanager
+def undone_if_refused(run: RunFolder) -> Iterator[None]:
+    """Leave nothing of a new run that fails before its first result, so that the corrected command can start.
+
+    Parameters
+    ----------
+    run : RunFolder
+        Just opened. One that is continued or holds what its command can continue (a model, a checkpoint, a map) stays.
+    """
+    try:
+        yield
+    except (ThermoQCError, OSError):
+        command = str(run.record["command"])
+        if not run.continued and not any(one for name in RESULTS.get(command, ()) for one in run.path.glob(name)):
+            with suppress(OSError, ThermoQCError):
+                remove_run(run.path, command)
+                if run.made:
+                    run.path.rmdir()
+        raise
 
 
 def read_run(path: Path) -> dict[str, Any] | None:

@@ -13,8 +13,10 @@ import yaml
 from thermo_qc.config import ExperimentConfig, load_config
 from thermo_qc.evaluation import confusion_matrix, pixel_metrics
 from thermo_qc.io import load_manifest, write_json, write_text
-from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm, load_recordings, manifest_path
-from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run
+from thermo_qc.representation import Representation
+from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depths_mm, load_recordings, manifest_path
+from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
 
 if TYPE_CHECKING:
     from thermo_qc.training import Case
@@ -43,6 +45,7 @@ def load_experiment(
     config = load_config(ExperimentConfig, config_path, overrides)
     path = manifest_path(config_path, config.data.manifest, manifest)
     recordings = load_recordings(load_manifest(path), config.data.class_scheme)
+    check_fits(recordings, Representation.from_config(config.representation))
     return Experiment(config=config, recordings=recordings, seed=config.seed if seed is None else seed)
 
 
@@ -68,16 +71,17 @@ def start_run(
     run = open_run(
         output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume
     )
-    write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
-    run.update(
-        name=experiment.config.name,
-        seed=experiment.seed,
-        experiment=dump,
-        data=data,
-        class_names=list(experiment.class_names),
-        class_scheme=experiment.config.data.class_scheme,
-        **(extra or {}),
-    )
+    with undone_if_refused(run):
+        write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
+        run.update(
+            name=experiment.config.name,
+            seed=experiment.seed,
+            experiment=dump,
+            data=data,
+            class_names=list(experiment.class_names),
+            class_scheme=experiment.config.data.class_scheme,
+            **(extra or {}),
+        )
     return run
 
 
@@ -135,22 +139,25 @@ def run(
     from thermo_qc.training import train_model
 
     experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
+    if threads is not None:
+        set_threads(threads)
     folder = start_run(experiment, output, command="train", overwrite=overwrite, resume=resume)
-    folder.update(device=device, threads=threads)
-    model = train_model(
-        [to_case(recording) for recording in experiment.recordings],
-        experiment=experiment.config,
-        folder=output,
-        class_names=experiment.class_names,
-        class_depths_mm=class_depths_mm(experiment.recordings),
-        scheme_name=experiment.config.data.class_scheme,
-        device=device,
-        threads=threads,
-        seed=experiment.seed,
-        resume=True,
-        progress=progress,
-        metadata=provenance(experiment.recordings),
-    )
+    with undone_if_refused(folder):
+        folder.update(device=device, threads=threads)
+        model = train_model(
+            [to_case(recording) for recording in experiment.recordings],
+            experiment=experiment.config,
+            folder=output,
+            class_names=experiment.class_names,
+            class_depths_mm=class_depths_mm(experiment.recordings),
+            scheme_name=experiment.config.data.class_scheme,
+            device=device,
+            threads=threads,
+            seed=experiment.seed,
+            resume=True,
+            progress=progress,
+            metadata=provenance(experiment.recordings),
+        )
     n_classes = len(experiment.class_names)
     total = np.zeros((n_classes, n_classes), dtype=np.int64)
     for recording in experiment.recordings:
