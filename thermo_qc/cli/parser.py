@@ -175,6 +175,7 @@ def _add_result_verbs(table: Any) -> None:
     report = _verb(table, "report", verbs.report, "write the HTML report of a run folder")
     report.add_argument("run", type=Path, metavar="RUN")
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (RUN/report.html)")
+    report.add_argument("--overwrite", action="store_true", help="replace the file named with -o")
 
 
 def _verb(table: Any, name: str, function: Verb, text: str) -> argparse.ArgumentParser:

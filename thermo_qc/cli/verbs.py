@@ -156,8 +156,6 @@ def predict(arguments: Namespace) -> int:
             f"thermo-qc: {failed} of {len(results)} recordings failed; see {arguments.output / 'failures.csv'}",
             file=sys.stderr,
         )
-    if failed and len(results) == 1:
-        return 2
     return 3 if failed else 0
 
 
@@ -165,7 +163,8 @@ def report(arguments: Namespace) -> int:
     """Write the report of a run folder."""
     from thermo_qc.workflows import report as workflow
 
-    print(f"wrote {workflow.run(arguments.run, output=arguments.output)}")
+    overwrite = arguments.overwrite or arguments.output is None  # the run's own page is always made anew
+    print(f"wrote {workflow.run(arguments.run, output=arguments.output, overwrite=overwrite)}")
     return 0
 
 

@@ -16,7 +16,8 @@ from thermo_qc.errors import FoldError
 from thermo_qc.evaluation import Splits, make_splits
 from thermo_qc.io import write_json
 from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
-from thermo_qc.workflows.run_folder import RunFolder
+from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.run_folder import RunFolder, undone_if_refused
 from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
 from thermo_qc.workflows.train import Experiment, load_experiment, provenance, start_run, to_case
 
@@ -67,6 +68,8 @@ def run(
     from thermo_qc.report import build_report
 
     experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
+    if threads is not None:
+        set_threads(threads)
     metrics = cross_validate(
         experiment,
         output,
@@ -96,16 +99,33 @@ def cross_validate(
     announce: Announce | None = None,
 ) -> dict[str, Any]:
     """Cross-validate a loaded experiment; see `run`. A finished run is returned as it is."""
+    only_folds = None if only_folds is None else sorted(set(only_folds))  # a fold named twice counts once
     folder = start_run(
         experiment,
         output,
         command="cv",
         overwrite=overwrite,
         resume=resume,
-        extra={"only_folds": None if only_folds is None else list(only_folds), "leakage_gap": leakage_gap},
+        extra={"only_folds": only_folds, "leakage_gap": leakage_gap},
     )
     if folder.was_complete and (output / "metrics.json").is_file():
         return dict(json.loads((output / "metrics.json").read_text(encoding="utf-8")))
+    with undone_if_refused(folder):
+        return _validate(experiment, folder, only_folds, leakage_gap, device, threads, progress, announce)
+
+
+def _validate(
+    experiment: Experiment,
+    folder: RunFolder,
+    only_folds: Sequence[int] | None,
+    leakage_gap: bool,
+    device: str,
+    threads: int | None,
+    progress: bool | Callable[[int, int, float], None],
+    announce: Announce | None,
+) -> dict[str, Any]:
+    """Train and score the folds of an opened run."""
+    output = folder.path
     splits = _splits(experiment, folder)
     folds = list(range(splits.n_folds)) if only_folds is None else [int(fold) for fold in only_folds]
     if folds and max(folds) >= splits.n_folds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -13,6 +14,7 @@ from queue import Empty
 from typing import Any
 
 from thermo_qc.config import ExperimentConfig, load_config
+from thermo_qc.errors import TrainingError
 from thermo_qc.evaluation import detectable_holes
 from thermo_qc.inspection import load_model
 from thermo_qc.io import load_manifest
@@ -81,6 +83,7 @@ def run_methods(
     list of MethodResult
         In the order of `methods`.
     """
+    _recordings.cache_clear()  # an earlier demo of this process may have held others under the same path
     if workers < 2 or device != "cpu" or len(methods) < 2:
         return [_run_method(_Job(method=m, output=output, seed=seed, device=device, threads=threads), progress.tell)
                 for m in methods]  # fmt: skip
@@ -97,6 +100,11 @@ def run_methods(
         }
         try:
             _listen(list(futures.values()), messages, progress)
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a process of the demo was killed, perhaps for want of memory; free some and give the same command "
+                "again, it continues"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -36,5 +36,5 @@ def run(folder: Path, *, output: Path | None = None, overwrite: bool = True) -> 
     """
     target = folder / "report.html" if output is None else output
     if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists already; choose another name or allow it to be overwritten")
+        raise OutputError(f"{target} exists; choose another name or pass --overwrite")
     return build_report(folder, target)
