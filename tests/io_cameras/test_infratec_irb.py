@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,20 @@ def test_folder_is_a_recording_with_the_times_of_its_images(irb, tmp_path: Path)
     (tmp_path / "frame11.irb").write_bytes(irb_bytes(PIXELS[:5], PALETTE))
     with pytest.raises(CorruptFileError, match=r"frame11.irb: frame is of shape \(5, 7\)"):
         read_sequence(tmp_path, frame_rate_hz=1.0)
+
+
+def test_large_folder_stays_lazy_and_goes_to_other_processes(
+    irb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(3):
+        irb(irb_bytes(PIXELS // (index + 1), PALETTE, days=41654.5 + index), f"{index}.irb")
+    monkeypatch.setattr("thermo_qc.io.reader.LOAD_BYTES", 0)
+    sequence = read_sequence(tmp_path, unit="K")
+    assert sequence.is_lazy and sequence.times_s.tolist() == [0.0, 86400.0, 172800.0]
+    frames = pickle.loads(pickle.dumps(sequence.frames))
+    np.testing.assert_allclose(frames[2, 1:3], kelvin(PIXELS // 3)[1:3], atol=2e-5)
+    with pytest.raises(ConfigError, match="holds temperatures and no counts"):
+        read_sequence(tmp_path, unit="counts")
 
 
 def test_folder_without_usable_times_needs_a_person(irb, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def open_folder(path: Path, **options: Any) -> ThermalSequence:
         "TIFF": _read_tiff,
         "PNG": read_picture,
         "CSV": read_csv_frame,
-        "IRB": lambda file: read_irb_image(file, irb_unit(path, facts)),
+        "IRB": partial(read_irb_image, unit="K" if facts.unit == "K" else "degC"),
     }
     read = readers[kind]
     with reading(path, f"folder of {kind} frames"):
