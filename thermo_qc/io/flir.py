@@ -31,6 +31,8 @@ def open_flir(path: Path, **options: Any) -> ThermalSequence:
     """
     facts = check_options(path, "the FLIR format", options)
     with reading(path, READER.name), opened_map(path) as data:
+        if hasattr(mmap, "MADV_RANDOM"):
+            data.madvise(mmap.MADV_RANDOM)  # the index needs a few pages of each block, not what lies around them
         records = [FlirRecord.of(path, data, block) for block in find_blocks(path, data)]
     return assemble_flir(path, records, opened_map, facts, READER.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from thermo_qc.io.reader import assemble, reading
 from thermo_qc.sequence import HistoryEntry, ThermalSequence, Unit
 
 __all__ = ["FlirFrames", "FlirRecord", "assemble_flir"]
+
+MAPPED_FRAMES = 16
 
 Opener = Callable[[Path], AbstractContextManager[Buffer]]
 
@@ -79,15 +82,18 @@ class FlirFrames(FileFrames):
         result = np.empty(
             (time.stop - time.start, rows.stop - rows.start, columns.stop - columns.start), dtype=self.dtype
         )
-        for place, record in enumerate(self._records[time]):
-            with self._opened(record.file) as data:
-                result[place] = self._frame(record, data, rows)[:, columns]
+        wanted = enumerate(self._records[time])
+        # A map that is closed now and then keeps few of a large file's pages in this process.
+        for (file, _), records in groupby(wanted, key=lambda pair: (pair[1].file, pair[0] // MAPPED_FRAMES)):
+            with self._opened(file) as data:
+                for place, record in records:
+                    result[place] = self._frame(record, data, rows, columns)
         return result
 
-    def _frame(self, record: FlirRecord, data: Buffer, rows: slice) -> NDArray[Any]:
+    def _frame(self, record: FlirRecord, data: Buffer, rows: slice, columns: slice) -> NDArray[Any]:
         camera = None if record.block.camera is None else read_camera(record.file, data, record.block.camera)
         median = 0 if camera is None else camera.raw_median
-        counts = decode_image(record.file, data, record.block.image, rows, median)
+        counts = decode_image(record.file, data, record.block.image, rows, median)[:, columns]
         if self._unit == "counts":
             return counts
         radiometry = camera and radiometry_of(record.file, camera, self._emissivity, self._ambient_c)
