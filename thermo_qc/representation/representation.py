@@ -341,8 +341,8 @@ class Representation:
             return
         if sound_mask is None:
             raise MissingFactError(
-                "the model compares with a region known to be sound; give its mask (--sound, or sound: in the manifest), "
-                "or train with reference 'median'"
+                "the model compares with a region known to be sound; give its mask (--sound, or sound: in the "
+                "manifest), or train with reference 'median'"
             )
         if sound_mask.shape != sequence.frame_shape:
             raise SequenceError(f"sound mask has shape {sound_mask.shape}, the frames have {sequence.frame_shape}")
