@@ -93,7 +93,7 @@ def test_time_base_from_rate_first_time_or_list(stack_file: Path) -> None:
         (
             {"frame_rate_hz": 1, "heating_start_s": 3, "heating_stop_s": 2},
             SequenceError,
-            "heating stop -1.0 s is not after",
+            "heating stop -1.0 s is before",
         ),
         ({"frame_rate_hz": 1, "variable": "x"}, ConfigError, "the .npy format has no use for 'variable'"),
         ({"frame_rate_hz": 1, "axes": "tyy"}, ConfigError, "'axes' is 'tyy'"),

@@ -336,7 +336,7 @@ def test_workflow_writes_where_it_is_told(new_run: Make, tmp_path: Path, unrende
     target = tmp_path / "pages" / "mine.html"
     assert workflow.run(folder, output=target) == target
     assert not (folder / "report.html").exists()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="exists; choose another name"):
         workflow.run(folder, output=target, overwrite=False)
     with pytest.raises(OutputError, match="is a folder"):
         workflow.run(folder, output=tmp_path)

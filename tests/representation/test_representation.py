@@ -185,7 +185,7 @@ def test_two_frames_take_the_stated_noise(recording):
 def test_a_sound_region_replaces_the_median(recording, disc):
     sequence = recording(noise_k=0.002)
     recipe = difference(reference="sound")
-    with pytest.raises(MissingFactError, match="give a sound mask"):
+    with pytest.raises(MissingFactError, match="give its mask"):
         recipe.stack(sequence)
     with pytest.raises(SequenceError, match="sound mask has shape"):
         recipe.stack(sequence, sound_mask=np.ones((2, 2), dtype=bool))

@@ -111,12 +111,12 @@ def test_early_stopping_keeps_the_best_epoch(cases, experiment, tmp_path):
 
 
 def test_forest(cases, experiment, tmp_path):
-    settings = experiment("forest", "forest", {"n_trees": 5})
+    settings = experiment("forest", "random_forest", {"n_trees": 5})
     model = run(cases, settings, tmp_path)
     assert (model.probabilities(cases[0].sequence).argmax(0) == cases[0].class_map)[cases[0].labelled].mean() > 0.9
     assert model.sha256 == run(cases, settings, tmp_path / "again").sha256
     with pytest.raises(UnknownNameError, match="did you mean 'n_trees'"):
-        run(cases, experiment("forest", "forest", {"n_tree": 5}), tmp_path / "typo")
+        run(cases, experiment("forest", "random_forest", {"n_tree": 5}), tmp_path / "typo")
 
 
 def test_segmentation_network(cases, experiment, tmp_path):

@@ -14,6 +14,7 @@ from thermo_qc.sequence import ThermalSequence
 __all__ = ["describe", "describe_sequence", "render"]
 
 UNKNOWN = "unknown"
+_LOAD_BYTES = 512 * 2**20
 
 
 def describe(path: Path | str, **facts: Any) -> dict[str, Any]:
@@ -40,7 +41,10 @@ def describe(path: Path | str, **facts: Any) -> dict[str, Any]:
     InputError, ConfigError
         When the recording or a fact cannot be used.
     """
-    return describe_sequence(read_sequence(path, **facts), path=str(path))
+    sequence = read_sequence(path, **facts)
+    size = sequence.n_frames * int(np.prod(sequence.frame_shape)) * np.dtype(sequence.frames.dtype).itemsize
+    # several passes follow: frames that must be decoded are decoded once, where they fit
+    return describe_sequence(sequence.loaded() if size <= _LOAD_BYTES else sequence, path=str(path))
 
 
 def describe_sequence(sequence: ThermalSequence, *, path: str = "") -> dict[str, Any]:
