@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import make_demo
+from report_cases import make_demo
 
 from thermo_qc.errors import CorruptFileError, InputError, OutputError
 from thermo_qc.plate import load_plate

@@ -10,9 +10,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from conftest import PITCH_MM, SCHEME, small_plate, small_truth
 from matplotlib.colors import to_rgb
 from PIL import Image
+from report_cases import PITCH_MM, SCHEME, small_plate, small_truth
 
 from thermo_qc.errors import OutputError
 from thermo_qc.indications import find_indications

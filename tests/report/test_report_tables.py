@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONTRAST_K, NETD_K, recording, small_truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_cases import CONTRAST_K, NETD_K, recording, small_truth
 
 from thermo_qc.report import draw_curves, representative_curves
 from thermo_qc.report.blocks import Cell
