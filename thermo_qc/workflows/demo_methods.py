@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -91,10 +92,13 @@ def run_methods(
     context = get_context("spawn")
     messages = context.Queue()
     order = sorted(methods, key=lambda method: -method.total_seconds)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_remember, initargs=(messages,)) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         futures = {
             method.name: pool.submit(
-                _in_process, _Job(method=method, output=output, seed=seed, device=device, threads=share)
+                _in_own_process,
+                _Job(method=method, output=output, seed=seed, device=device, threads=share),
+                context,
+                messages,
             )
             for method in order
         }
@@ -109,6 +113,12 @@ def run_methods(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         return [futures[method.name].result() for method in methods]
+
+
+def _in_own_process(job: _Job, context: BaseContext, messages: Any) -> MethodResult:
+    """Run one method in a process of its own, which gives all its memory back when it ends."""
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_remember, initargs=(messages,)) as pool:
+        return pool.submit(_in_process, job).result()
 
 
 def _listen(futures: Sequence[Future[MethodResult]], messages: Any, progress: Progress) -> None:
