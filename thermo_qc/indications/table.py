@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from thermo_qc.indications.indication import Indication
-from thermo_qc.io.files import write_text
+from thermo_qc.io.tables import write_csv
 
 __all__ = ["CSV_COLUMNS", "indications_to_csv"]
 
@@ -35,7 +33,6 @@ CSV_COLUMNS = (
     "mean_probability",
     "cnr",
 )
-_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def indications_to_csv(indications: Sequence[Indication], path: Path) -> None:
@@ -54,11 +51,7 @@ def indications_to_csv(indications: Sequence[Indication], path: Path) -> None:
     OutputError
         When the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    writer.writerows([_cell(value) for value in _row(indication)] for indication in indications)
-    write_text(Path(path), text.getvalue())
+    write_csv(path, CSV_COLUMNS, map(_row, indications), digits=6)
 
 
 def _row(indication: Indication) -> tuple[str | float | None, ...]:
@@ -79,12 +72,3 @@ def _row(indication: Indication) -> tuple[str | float | None, ...]:
         indication.mean_probability,
         indication.cnr,
     )
-
-
-def _cell(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        text = " ".join(value.split())
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-    return str(value) if isinstance(value, int) else f"{value:.6g}"

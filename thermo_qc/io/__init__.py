@@ -9,6 +9,7 @@ from thermo_qc.io.native_write import write_sequence
 from thermo_qc.io.numpy_files import write_npz
 from thermo_qc.io.reader import Reader, assemble, check_options, reading
 from thermo_qc.io.sidecar import read_facts_sidecar
+from thermo_qc.io.tables import write_csv
 from thermo_qc.io.truth import read_homography, read_region, read_truth, truth_of_plate
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "sha256_of",
     "truth_of_plate",
     "write_any",
+    "write_csv",
     "write_json",
     "write_npz",
     "write_sequence",

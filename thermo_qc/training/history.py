@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from thermo_qc.errors import TrainingError
-from thermo_qc.io.files import write_text
+from thermo_qc.io import write_csv
 from thermo_qc.training.module import CurveModule
 
 __all__ = ["Checkpoints", "EpochStreams", "History", "ProgressCall", "read_history", "write_history"]
@@ -134,18 +133,8 @@ class ProgressCall(lightning.Callback):  # type: ignore[misc]
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write the history table: one row per epoch, numbers in full precision, undefined ones empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0])
-    for row in rows:
-        writer.writerow([_cell(name, value) for name, value in row.items()])
-    write_text(path, text.getvalue())
-
-
-def _cell(name: str, value: float) -> str:
-    if name == "epoch":
-        return str(int(value))
-    return repr(float(value)) if math.isfinite(value) else ""
+    table = [[int(value) if name == "epoch" else float(value) for name, value in row.items()] for row in rows]
+    write_csv(path, list(rows[0]), table)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

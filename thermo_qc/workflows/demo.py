@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -14,7 +12,7 @@ import yaml
 
 from thermo_qc.config import read_yaml
 from thermo_qc.evaluation import render_table
-from thermo_qc.io import write_json, write_text
+from thermo_qc.io import write_csv, write_json, write_text
 from thermo_qc.workflows.demo_methods import run_methods
 from thermo_qc.workflows.demo_plan import Plan, load_plan, resource
 from thermo_qc.workflows.demo_progress import Progress, progress_bar
@@ -146,11 +144,7 @@ def _write_comparison(output: Path, rows: list[dict[str, Any]], leakage: list[di
             "Methods shown on one fold are scored on its test acquisitions only; demo --full compares all alike."
         )
     write_json(output / "comparison.json", {"rows": rows, "leakage": leakage, "notes": notes})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(output / "comparison.csv", text.getvalue())
+    write_csv(output / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     shown = [
         {
             "method": row["method"],

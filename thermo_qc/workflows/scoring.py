@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,15 @@ from numpy.typing import NDArray
 
 from thermo_qc.evaluation import confusion_matrix, false_calls, hole_table, pixel_metrics, summarise
 from thermo_qc.inspection import DefectMap, write_defect_map
-from thermo_qc.io import write_json, write_text
+from thermo_qc.io import write_csv, write_json
 from thermo_qc.preprocess import find_dead_pixels, replace_dead_pixels
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import LabelledRecording
 
 __all__ = ["fold_result", "holes_of", "representative_frame", "write_metrics", "write_prediction"]
+
+
+_HOLE_COLUMNS = ("key", "fold", "name", "number", "diameter_mm", "depth_mm", "found")  # of a table without holes
 
 
 def fold_result(
@@ -102,19 +103,9 @@ def write_metrics(
     """Write ``metrics.json`` and ``holes.csv`` of a run and return the metrics."""
     metrics: dict[str, Any] = {**summarise(results, tuple(class_names), holes=holes), **extra}
     write_json(folder / "metrics.json", metrics)
-    write_text(folder / "holes.csv", holes_csv(metrics["holes"]))
+    columns = list(metrics["holes"][0]) if metrics["holes"] else list(_HOLE_COLUMNS)
+    write_csv(folder / "holes.csv", columns, [[hole[name] for name in columns] for hole in metrics["holes"]])
     return metrics
-
-
-def holes_csv(holes: Sequence[Mapping[str, Any]]) -> str:
-    """Render the per-hole table as CSV text; unknown values are empty."""
-    columns = list(holes[0]) if holes else ["key", "fold", "name", "number", "diameter_mm", "depth_mm", "found"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for hole in holes:
-        writer.writerow({name: "" if _unknown(value) else value for name, value in hole.items()})
-    return text.getvalue()
 
 
 def representative_frame(sequence: ThermalSequence) -> tuple[NDArray[np.float32], float]:
@@ -159,7 +150,3 @@ def write_prediction(
         fold=fold_map,
     )
     return target
-
-
-def _unknown(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
