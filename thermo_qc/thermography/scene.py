@@ -155,7 +155,7 @@ class PixelMethod(Protocol):
         ...
 
     def compute(self, rise: NDArray[np.float32], scene: Scene) -> NDArray[np.floating]:
-        """Maps of a block of pixels: rise above the cold frame (T, n) of all frames -> (n_layers, n).
+        """Compute the maps of a block of pixels: rise above the cold frame (T, n) of all frames -> (n_layers, n).
 
         The block is a transposed view (each pixel's curve is contiguous) and must not be written to; several threads
         call at once. Curves may hold NaN (pixels without a value): their results are NaN.
@@ -205,5 +205,5 @@ class GramMethod(Protocol):
         ...
 
     def finish(self, images: NDArray[np.float64], gram: Gram, scene: Scene) -> NDArray[np.floating]:
-        """Maps (n_layers, n) of the used pixels from the images (k, n)."""
+        """Make the maps (n_layers, n) of the used pixels from the images (k, n)."""
         ...
