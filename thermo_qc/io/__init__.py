@@ -7,7 +7,7 @@ from thermo_qc.io.found import Found
 from thermo_qc.io.manifest import Manifest, ManifestEntry, entry_plate, load_entry, load_manifest
 from thermo_qc.io.native_write import write_sequence
 from thermo_qc.io.numpy_files import write_npz
-from thermo_qc.io.reader import Reader, assemble, check_options, reading
+from thermo_qc.io.reader import Reader, assemble, check_options, reading, with_hash
 from thermo_qc.io.sidecar import read_facts_sidecar
 from thermo_qc.io.tables import write_csv
 from thermo_qc.io.truth import read_homography, read_region, read_truth, truth_of_plate
@@ -35,6 +35,7 @@ __all__ = [
     "reading",
     "sha256_of",
     "truth_of_plate",
+    "with_hash",
     "write_any",
     "write_csv",
     "write_json",

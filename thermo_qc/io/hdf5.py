@@ -22,6 +22,7 @@ MAX_CHUNK_BYTES = 512 * 2**20
 MAX_SMALL_BYTES = 2**30
 TILE_FRAMES = 32
 TILE_ROWS = 64
+CURVE_SLABS = 3  # more of them than this of a part of the frame: somebody wants curves
 
 
 def dataset_at(file: h5py.File, path: Path, name: str) -> h5py.Dataset | None:
@@ -144,6 +145,9 @@ class HDF5Frames(FileFrames):
         self._name, self._order, self._convert = name, order, convert
 
     def _read(self, time: slice, rows: slice, columns: slice) -> NDArray[Any]:
+        whole_frames = (rows.stop - rows.start, columns.stop - columns.start) == self.shape[1:]
+        if self._order[0] == 2 and time.stop - time.start > CURVE_SLABS * self._slab and not whole_frames:
+            return self._read_curves(time, rows, columns)
         result = np.empty([part.stop - part.start for part in (time, rows, columns)], dtype=self.dtype)
         with h5py.File(self.path, "r") as file:
             dataset = file[self._name]
@@ -160,6 +164,15 @@ class HDF5Frames(FileFrames):
                     )
                     result[place] = tile if self._convert is None else self._convert(tile)
         return result
+
+    def _read_curves(self, time: slice, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read many frames of a part of the plate as they lie: each pixel's curve stays in one piece of memory."""
+        key: list[slice] = [slice(None)] * 3
+        for axis, part in zip(self._order, (time, rows, columns), strict=True):
+            key[axis] = part
+        with h5py.File(self.path, "r") as file:
+            block = file[self._name][tuple(key)]
+        return np.transpose(block if self._convert is None else self._convert(block), self._order)
 
 
 def _tiles(part: slice, step: int) -> Iterator[slice]:

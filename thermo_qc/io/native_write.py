@@ -18,7 +18,7 @@ from thermo_qc.sequence import FrameSource, ThermalSequence, Truth
 __all__ = ["Compression", "frame_blocks", "write_sequence"]
 
 Compression = Literal["gzip", "lzf"] | None
-CHUNK = (32, 32, 32)
+CHUNK = (32, 32, 64)  # rows, columns, frames: tests/benchmarks/bench_native_chunks.py compares others
 BLOCK_BYTES = 64 * 2**20
 UNITS = {
     "K": {"name": "kelvin", "quantity": "temperature", "symbol": "K"},
@@ -35,7 +35,7 @@ def write_sequence(sequence: ThermalSequence, path: Path | str, *, compression: 
     """Write a sequence to the native HDF5 format.
 
     The file holds every field; `read_sequence` gives it back. Frames in a file are copied block by block (64 MiB),
-    chunked 32 x 32 pixels x 32 frames, so that one frame and the curves of a small block are both quick. NXdata
+    chunked 32 x 32 pixels x 64 frames, so that one frame and the curves of a small block are both quick. NXdata
     attributes let silx and H5Web plot it, pyThermoNDT finds its own paths.
 
     Parameters

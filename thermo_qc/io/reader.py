@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,13 @@ from thermo_qc.io.lazy import MAX_FRAME_PIXELS, MAX_FRAMES, FileFrames, reason_o
 from thermo_qc.io.timebase import time_axis
 from thermo_qc.sequence import FrameSource, Material, Source, ThermalSequence
 
-__all__ = ["Found", "Reader", "assemble", "check_options", "load_when_small", "reading"]
+__all__ = ["Found", "Reader", "assemble", "check_options", "load_when_small", "reading", "with_hash"]
 
 logger = logging.getLogger(__name__)
 
 LAYOUT_OPTIONS = ("variable", "axes")
 LOAD_BYTES = 512 * 2**20
+HASH_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +164,45 @@ def assemble(path: Path, frames: FrameSource, found: Found, facts: Facts, format
             unit=facts.unit or found.unit or "counts",
             excitation=excitation,
             material=material,
-            source=found.source or Source(path=path.name, sha256=sha256_of(path), format_name=format_name),
+            source=found.source or Source(path=path.name, sha256=_quick_hash(path), format_name=format_name),
             history=found.history,
             truth=found.truth,
             **facts_of_plate,
         )
     except SequenceError as error:
         raise SequenceError(f"{path}: {error}") from None
+
+
+def with_hash(sequence: ThermalSequence, path: Path | str) -> ThermalSequence:
+    """Return the sequence with the hash of the file or folder it was just read from, where opening left it out.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        From `read_sequence`.
+    path : Path or str
+        What was read.
+
+    Raises
+    ------
+    InputError
+        When the file is gone.
+    """
+    source = sequence.source
+    if source is None or source.sha256 or source.path != Path(path).name:
+        return sequence
+    return replace(sequence, source=replace(source, sha256=sha256_of(path)))
+
+
+def _quick_hash(path: Path) -> str:
+    """Hash a small recording; a large one is not read whole only to be opened, its hash stays empty."""
+    parts = path.rglob("*") if path.is_dir() else (path,)
+    try:
+        sizes = accumulate(part.stat().st_size for part in parts)
+        small = all(size <= HASH_BYTES for size in sizes)
+    except OSError:
+        small = True  # whoever removed it meanwhile gets sha256_of's message
+    return sha256_of(path) if small else ""
 
 
 def _check_frames(path: Path, frames: FrameSource) -> None:

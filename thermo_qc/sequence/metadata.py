@@ -128,7 +128,11 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a sequence came from: file name, SHA-256 of its bytes (hex, empty when not a file) and format name."""
+    """Where a sequence came from: file name, SHA-256 of its bytes (hex) and format name.
+
+    The hash is empty when there is no file, or when nobody has read the whole of a large one yet: opening a recording
+    does not (`thermo_qc.io.with_hash` does).
+    """
 
     path: str
     sha256: str = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thermo_qc.errors import OutputError
-from thermo_qc.io import read_sequence, write_any
+from thermo_qc.io import read_sequence, with_hash, write_any
 from thermo_qc.io.convert import WRITERS
 from thermo_qc.io.sidecar import sidecar_candidates
 
@@ -44,7 +44,7 @@ def run(source: Path | str, output: Path | str, *, overwrite: bool = False, **fa
     """
     source, output = Path(source), Path(output)
     check_new_recording(output, source, tuple(WRITERS), overwrite=overwrite)
-    sequence = read_sequence(source, **facts)
+    sequence = with_hash(read_sequence(source, **facts), source)
     write_any(sequence, output)
     logger.info("%s: %d frames of %d x %d pixels", output, sequence.n_frames, *sequence.frame_shape)
     return output

@@ -13,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, InputError, OutputError
-from thermo_qc.io import read_sequence, sha256_of, truth_of_plate, write_sequence, write_text
+from thermo_qc.io import read_sequence, sha256_of, truth_of_plate, with_hash, write_sequence, write_text
 from thermo_qc.io.sidecar import sidecar_candidates
 from thermo_qc.plate import PlateSpec, load_plate, pixel_centres_mm
 from thermo_qc.preprocess import Registration, fit_homography, rectify
@@ -116,7 +116,7 @@ def run(
         raise ConfigError("a pitch for the rectified recording came without rectify; pass --rectify too")
     registration_path = _check_outputs(recording, output, rectify=rectify, overwrite=overwrite)
     spec = load_plate(plate)
-    sequence = read_sequence(recording, **facts)
+    sequence = with_hash(read_sequence(recording, **facts), recording)
     table = points_table(points)
     _check_inside(table, sequence.frame_shape)
     registration = fit_homography(table[:, :2], table[:, 2:])
