@@ -1,5 +1,6 @@
 """Classical maps: pure functions, arrays in, arrays out."""
 
+from thermo_qc.thermography.catalogue import METHODS
 from thermo_qc.thermography.contrast import (
     absolute_contrast,
     contrast_to_noise,
@@ -8,17 +9,32 @@ from thermo_qc.thermography.contrast import (
     signal_to_noise_db,
     standard_contrast,
 )
+from thermo_qc.thermography.engine import MapSet, compute_maps
 from thermo_qc.thermography.pct import PCT, STANDARDISATIONS, compute_pct
 from thermo_qc.thermography.ppt import PPT, compute_ppt
+from thermo_qc.thermography.ppt_maps import PPTMaps
+from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
 from thermo_qc.thermography.tsr import TSRFit, fit_tsr, synthetic, tsr_derivatives
 from thermo_qc.thermography.tsr_depth import depth_from_peak_mm, second_derivative_peak
+from thermo_qc.thermography.tsr_maps import TSRMaps
 
 __all__ = [
+    "METHODS",
     "PCT",
     "PPT",
     "STANDARDISATIONS",
+    "Gram",
+    "GramMethod",
+    "Layer",
+    "MapImage",
+    "MapSet",
+    "PPTMaps",
+    "PixelMethod",
+    "Scene",
     "TSRFit",
+    "TSRMaps",
     "absolute_contrast",
+    "compute_maps",
     "compute_pct",
     "compute_ppt",
     "contrast_to_noise",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from thermo_qc.thermography.ppt_maps import PPTMaps
 from thermo_qc.thermography.scene import GramMethod, PixelMethod
+from thermo_qc.thermography.tsr_maps import TSRMaps
 
 __all__ = ["METHODS"]
 
-METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {}
+METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
+    "tsr": TSRMaps,
+    "ppt": PPTMaps,
+}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from thermo_qc.errors import MissingFactError, SequenceError
 from thermo_qc.sequence import Excitation, Material
 
-__all__ = ["Gram", "GramMethod", "Layer", "MapImage", "PixelMethod", "Scene"]
+__all__ = ["Gram", "GramMethod", "Layer", "MapImage", "PixelMethod", "Scene", "plain_number"]
 
 Scale = Literal["sequential", "diverging", "cyclic"]
 
@@ -84,8 +84,15 @@ class Scene:
     noise: float | None = None
     sound: NDArray[np.float64] | None = None
 
-    def cooling(self) -> tuple[slice, NDArray[np.float64], float]:
+    def cooling(
+        self, t_start_s: float | None = None, t_end_s: float | None = None
+    ) -> tuple[slice, NDArray[np.float64], float]:
         """Give the frames after the heating and their times on the clock that cooling laws use.
+
+        Parameters
+        ----------
+        t_start_s, t_end_s : float, optional
+            A part of the cooling, on that clock; all of it when None.
 
         Returns
         -------
@@ -113,8 +120,16 @@ class Scene:
                 f"{after.size} frames follow the heating stop at {stop:g} s, expected at least 2; the recording ends "
                 f"at {self.times_s[-1]:g} s"
             )
-        part = slice(int(after[0]), self.times_s.size)
-        return part, self.times_s[part] - zero, zero
+        times = self.times_s - zero
+        low = times[after[0]] if t_start_s is None else max(t_start_s, times[after[0]])
+        kept = np.flatnonzero((times >= low) & (times <= (np.inf if t_end_s is None else t_end_s)))
+        if kept.size < 2:
+            raise SequenceError(
+                f"{kept.size} frames lie between {low:g} s and {t_end_s} s after the heating, expected at least 2; the "
+                f"cooling is recorded from {times[after[0]]:.4g} s to {times[-1]:.4g} s"
+            )
+        part = slice(int(kept[0]), int(kept[-1]) + 1)
+        return part, times[part], zero
 
     def heating(self) -> tuple[slice, NDArray[np.float64]]:
         """Give the frames during the heating and their times after its start, positive.
@@ -207,3 +222,8 @@ class GramMethod(Protocol):
     def finish(self, images: NDArray[np.float64], gram: Gram, scene: Scene) -> NDArray[np.floating]:
         """Make the maps (n_layers, n) of the used pixels from the images (k, n)."""
         ...
+
+
+def plain_number(number: float) -> str:
+    """Four significant digits without an exponent, for names of layers."""
+    return np.format_float_positional(float(f"{number:.4g}"), trim="-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import SequenceError
 
-__all__ = ["TSRFit", "fit_tsr", "synthetic", "tsr_derivatives"]
+__all__ = ["TSRFit", "check_tsr", "derivative_matrix", "fit_block", "fit_tsr", "synthetic", "tsr_derivatives"]
 
 logger = logging.getLogger(__name__)
 CHUNK_VALUES = 4_000_000
@@ -102,10 +102,10 @@ def fit_tsr(
     [1.098612, -0.5, 0.0]
     """
     rise, times = np.asarray(rise), np.asarray(times_s, dtype=np.float64)
-    _check(rise, times, order, floor)
-    log_times = np.log(times)
-    centre, half_width = float(log_times[0] + log_times[-1]) / 2, float(log_times[-1] - log_times[0]) / 2
-    basis = np.asarray(chebyshev.chebvander((log_times - centre) / half_width, order), dtype=np.float64)
+    if rise.ndim < 1 or times.ndim != 1 or rise.shape[0] != times.size:
+        raise SequenceError(f"rise has shape {rise.shape} and times {times.shape}, expected (T, ...) and (T,)")
+    check_tsr(times, order, floor)
+    centre, half_width, basis = _basis(times, order)
     curves = rise.reshape(rise.shape[0], -1)
     n_pixels = curves.shape[1]
     scaled = np.full((order + 1, n_pixels), np.nan)
@@ -127,9 +127,8 @@ def fit_tsr(
     )
 
 
-def _check(rise: NDArray[np.floating], times: NDArray[np.float64], order: int, floor: float | None) -> None:
-    if times.ndim != 1 or rise.ndim < 1 or rise.shape[0] != times.size:
-        raise SequenceError(f"rise has shape {rise.shape} and times {times.shape}, expected (T, ...) and (T,)")
+def check_tsr(times: NDArray[np.float64], order: int, floor: float | None) -> None:
+    """Refuse times, order and floor that no fit can use; see `fit_tsr`."""
     if order < 1 or times.size <= order:
         raise SequenceError(f"{times.size} frames came for a TSR fit of order {order}, expected at least {order + 1}")
     if not (np.isfinite(times).all() and times[0] > 0 and (np.diff(times) > 0).all()):
@@ -161,6 +160,74 @@ def _fit(
     r2 = np.where(fitted, _r2(logs, weights, basis @ scaled), np.nan)
     scaled[:, ~fitted] = np.nan
     return scaled, r2, positive.sum(axis=0)
+
+
+def fit_block(rise: NDArray[np.float32], times_s: NDArray[np.float64], order: int, floor: float | None) -> TSRFit:
+    """`fit_tsr` of one block in float32, as fast as memory: coefficients good to 1e-5 of their largest.
+
+    Curves that are positive throughout need one logarithm and one matrix product; the others go the way of `fit_tsr`.
+
+    Parameters
+    ----------
+    rise : ndarray of float32, shape (T, n)
+        Quickest where every pixel's curve is contiguous.
+    times_s, order, floor
+        As for `fit_tsr`, not checked.
+    """
+    axis = _LogAxis.of(times_s, order)
+    lowest = rise.min(axis=0)
+    whole = lowest > (floor or 0.0)
+    part = rise if whole.all() else rise[:, whole]
+    logs = np.log(part)
+    scaled = np.full((order + 1, rise.shape[1]), np.nan)
+    r2, n_used = np.full(rise.shape[1], np.nan), np.zeros(rise.shape[1], dtype=np.int64)
+    found = axis.inverse32 @ logs
+    scaled[:, whole], n_used[whole] = found, times_s.size
+    logs -= axis.basis32 @ found
+    residual = np.einsum("ij,ij->j", logs, logs).astype(np.float64)
+    # With an orthonormal basis whose first function is constant, the others carry the spread about the mean.
+    spread = residual + np.square((axis.triangle @ scaled[:, whole])[1:]).sum(axis=0)
+    constant = spread <= 1e-12 * times_s.size
+    r2[whole] = np.where(constant, 1.0, 1.0 - residual / np.where(constant, 1.0, spread))
+    if not whole.all():
+        scaled[:, ~whole], r2[~whole], n_used[~whole] = _fit(rise[:, ~whole], axis.basis, floor)
+    return TSRFit(scaled_coefficients=scaled, centre=axis.centre, half_width=axis.half_width, r2=r2, n_used=n_used)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _LogAxis:
+    """The basis of a fit over given times, and what is computed from it once."""
+
+    centre: float
+    half_width: float
+    basis: NDArray[np.float64]
+    basis32: NDArray[np.float32]
+    inverse32: NDArray[np.float32]
+    triangle: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, times_s: NDArray[np.float64], order: int) -> _LogAxis:
+        return _log_axis(times_s.tobytes(), order)
+
+
+@lru_cache(maxsize=8)
+def _log_axis(times: bytes, order: int) -> _LogAxis:
+    centre, half_width, basis = _basis(np.frombuffer(times), order)
+    triangle = np.asarray(np.linalg.qr(basis, mode="r"))
+    return _LogAxis(
+        centre=centre,
+        half_width=half_width,
+        basis=basis,
+        basis32=basis.astype(np.float32),
+        inverse32=np.linalg.pinv(basis).astype(np.float32),
+        triangle=triangle,
+    )
+
+
+def _basis(times_s: NDArray[np.float64], order: int) -> tuple[float, float, NDArray[np.float64]]:
+    log_times = np.log(times_s)
+    centre, half_width = float(log_times[0] + log_times[-1]) / 2, float(log_times[-1] - log_times[0]) / 2
+    return centre, half_width, np.asarray(chebyshev.chebvander((log_times - centre) / half_width, order))
 
 
 def _weighted(
@@ -195,14 +262,18 @@ def _position(fit: TSRFit, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((np.log(times) - fit.centre) / fit.half_width)
 
 
-def _derivative(fit: TSRFit, times_s: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    position = _position(fit, times_s)
-    basis = chebyshev.chebvander(position, fit.order)
+def derivative_matrix(fit: TSRFit, times_s: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """Matrix (N, n + 1) from scaled coefficients to the derivative of `degree` (0: the value) of ln T by ln t."""
+    basis = chebyshev.chebvander(_position(fit, times_s), fit.order)
     derive = np.zeros((fit.order + 1, fit.order + 1))
     for number, unit in enumerate(np.eye(fit.order + 1)):
         column = chebyshev.chebder(unit, degree)
         derive[: column.size, number] = column
-    return _product(basis @ derive / fit.half_width**degree, fit.scaled_coefficients)
+    return np.asarray(basis @ derive / fit.half_width**degree)
+
+
+def _derivative(fit: TSRFit, times_s: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    return _product(derivative_matrix(fit, times_s, degree), fit.scaled_coefficients)
 
 
 def _product(matrix: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,152 @@
+"""A recording as blocks of rise curves in bounded memory, worked on by several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+from numpy.typing import NDArray
+
+from thermo_qc.errors import SequenceError
+from thermo_qc.preprocess import cold_frame
+from thermo_qc.sequence import FrameSource, ThermalSequence
+
+__all__ = ["CurveBlock", "RiseBlocks", "run_tiles"]
+
+TILE_VALUES = 4 * 2**20  # values of a tile: 16 MiB in float32
+TILE_EDGE = 32  # the chunks of the native file
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CurveBlock:
+    """Curves of the used pixels of a tile.
+
+    Parameters
+    ----------
+    curves : ndarray of float32, shape (n, T)
+        Rise above the cold frame; the block's own memory.
+    rows, columns : ndarray of int64, shape (n,)
+        Where the pixels lie.
+    """
+
+    curves: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+class RiseBlocks:
+    """Tiles of a sequence as float32 curves of the rise above its cold frame.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        The recording; frames in a file are read tile by tile.
+    region : ndarray of bool, shape (Y, X), optional
+        Pixels to use; all when None.
+    tile_values : int
+        About how many values a tile may have.
+
+    Raises
+    ------
+    SequenceError
+        When the region does not fit or is empty.
+    """
+
+    def __init__(
+        self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None, tile_values: int = TILE_VALUES
+    ) -> None:
+        if region is not None and region.shape != sequence.frame_shape:
+            raise SequenceError(f"region has shape {region.shape}, the frames have {sequence.frame_shape}")
+        if region is not None and not region.any():
+            raise SequenceError("the region has no pixel; mark one or leave it out")
+        self._frames: FrameSource = sequence.frames
+        self._region = region
+        self.n_cold = int((sequence.times_s < 0).sum())
+        cold = cold_frame(sequence) if self.n_cold else None
+        # Two float32 parts: the difference to a plate of 300 K keeps what float64 would give.
+        self._cold = None if cold is None else cold.astype(np.float32)
+        self._fraction = None if cold is None or self._cold is None else (cold - self._cold).astype(np.float32)
+        self.tiles = _tiles(sequence.frame_shape, sequence.n_frames, tile_values)
+        if region is not None:
+            self.tiles = [tile for tile in self.tiles if region[tile].any()]
+
+    def read(self, tile: tuple[slice, slice], step: int = 1) -> CurveBlock:
+        """Read one of `tiles`; of its used pixels only every `step`-th."""
+        rows, columns = tile
+        block = np.moveaxis(np.asarray(self._frames[:, rows, columns]), 0, -1)
+        used = np.ones(block.shape[:2], dtype=bool) if self._region is None else self._region[tile]
+        at = tuple(place[::step] for place in np.nonzero(used))
+        if step == 1 and used.all():
+            curves = np.array(block, dtype=np.float32, order="C").reshape(-1, block.shape[2])
+        else:
+            curves = np.ascontiguousarray(block[at], dtype=np.float32)
+        places = (at[0] + rows.start, at[1] + columns.start)
+        if self._cold is not None and self._fraction is not None:
+            curves -= self._cold[places][:, None]
+            curves -= self._fraction[places][:, None]
+        return CurveBlock(curves=curves, rows=places[0], columns=places[1])
+
+    def sample(self, n_values: int = 2**23, n_tiles: int = 16) -> NDArray[np.float32]:
+        """Read finite curves (n, T), about `n_values` in all, from up to `n_tiles` tiles spread over the plate."""
+        n_pixels = max(256, min(4096, n_values // self._frames.shape[0]))
+        picked = np.unique(np.linspace(0, len(self.tiles) - 1, min(n_tiles, len(self.tiles))).round().astype(int))
+        wanted = max(1, n_pixels // picked.size)
+        parts = []
+        for index in picked:
+            rows, columns = self.tiles[index]
+            size = (rows.stop - rows.start) * (columns.stop - columns.start)
+            parts.append(self.read(self.tiles[index], step=max(1, size // wanted)).curves)
+        curves = np.concatenate(parts)
+        return np.asarray(curves[np.isfinite(curves).all(axis=1)])
+
+
+def run_tiles(
+    function: Callable[[tuple[slice, slice]], Any],
+    tiles: Sequence[tuple[slice, slice]],
+    threads: int,
+    progress: Callable[[], None] | None = None,
+) -> Iterator[Any]:
+    """Call `function` for every tile in several threads, BLAS on one each; results come as they get ready.
+
+    An error of one tile is raised after the tiles under way; the rest is not begun.
+    """
+    with threadpoolctl.threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        waiting = iter(tiles)
+        running: set[Future[Any]] = set()
+        try:
+            while True:
+                for tile in waiting:
+                    running.add(pool.submit(function, tile))
+                    if len(running) > threads:
+                        break
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+                    if progress is not None:
+                        progress()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _tiles(shape: tuple[int, int], n_frames: int, tile_values: int) -> list[tuple[slice, slice]]:
+    height, width = shape
+    pixels = max(1, tile_values // n_frames)
+    if pixels < TILE_EDGE * TILE_EDGE <= 16 * pixels:
+        pixels = TILE_EDGE * TILE_EDGE  # a part of a chunk costs as much reading as the whole
+    if pixels >= TILE_EDGE * TILE_EDGE:
+        row_step, column_step = TILE_EDGE, pixels // TILE_EDGE // TILE_EDGE * TILE_EDGE
+    else:
+        row_step = max(1, int(pixels**0.5))
+        column_step = max(1, pixels // row_step)
+    return [
+        (slice(row, min(row + row_step, height)), slice(column, min(column + column_step, width)))
+        for row in range(0, height, row_step)
+        for column in range(0, width, column_step)
+    ]

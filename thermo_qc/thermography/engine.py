@@ -1,0 +1,349 @@
+"""Many maps of one recording: read it once (decompositions: twice), in bounded memory, on several cores."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from threading import local
+from typing import Any, TypeGuard, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import SequenceError, ThermoQCError
+from thermo_qc.preprocess import estimate_noise
+from thermo_qc.sequence import ThermalSequence
+from thermo_qc.thermography.accumulate import GramSum, group_frames, pilot_functions, standardise_pixels
+from thermo_qc.thermography.blocks import TILE_VALUES, RiseBlocks, run_tiles
+from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
+
+__all__ = ["MapSet", "compute_maps"]
+
+logger = logging.getLogger(__name__)
+BLOCK_VALUES = 2**19  # values that a method works on at once: 2 MiB in float32 stay in the processor's cache
+Method = PixelMethod | GramMethod
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MapSet:
+    """Maps of one recording.
+
+    Parameters
+    ----------
+    images : tuple of MapImage
+        In the order of the methods.
+    method_of : mapping
+        Layer name to the name of the method that made it.
+    scene : Scene
+        What the methods knew.
+    reference : str
+        What the sound plate's curve was taken from.
+    skipped : mapping
+        Method name to the reason why it could not run.
+    """
+
+    images: tuple[MapImage, ...]
+    method_of: Mapping[str, str]
+    scene: Scene
+    reference: str
+    skipped: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        for image in self.images:
+            if image.layer.name == name:
+                return image.values
+        raise KeyError(name)
+
+
+def compute_maps(
+    sequence: ThermalSequence,
+    methods: Mapping[str, Method],
+    *,
+    region: NDArray[np.bool_] | None = None,
+    sound: NDArray[np.bool_] | None = None,
+    threads: int | None = None,
+    skip_impossible: bool = False,
+    tile_values: int = TILE_VALUES,
+    progress: Callable[[int, int], None] | None = None,
+) -> MapSet:
+    """Compute the maps of several methods block by block.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        The recording, with its cold frames (times below zero) where it has any: the rise is taken above their mean.
+        Without cold frames the values themselves are taken as the rise, and the log says so.
+    methods : mapping of str to PixelMethod or GramMethod
+        What to compute; instances of the classes in `thermo_qc.thermography.METHODS`.
+    region : ndarray of bool, shape (Y, X), optional
+        Pixels to inspect; the others are NaN in all maps and have no part in decompositions.
+    sound : ndarray of bool, shape (Y, X), optional
+        Region known to be sound, whose mean curve contrasts compare with; the median of a sample of pixels over the
+        plate when None.
+    threads : int, optional
+        Tiles worked on at the same time; all processors when None.
+    skip_impossible : bool
+        Leave a method out that the recording lacks something for, and say so in `MapSet.skipped`, instead of raising.
+    tile_values : int
+        About how many values are read at once and thread.
+    progress : callable, optional
+        ``progress(done, total)`` in tiles.
+
+    Returns
+    -------
+    MapSet
+
+    Raises
+    ------
+    SequenceError
+        When a region does not fit, or no pixel has a whole curve.
+    ThermoQCError
+        When the recording lacks what a method needs.
+
+    Examples
+    --------
+    >>> maps = compute_maps(sequence, {"pct": METHODS["pct"](n_components=4)})  # doctest: +SKIP
+    >>> maps["pct_2"].shape  # doctest: +SKIP
+    (512, 640)
+    """
+    blocks = RiseBlocks(sequence, region, tile_values)
+    if not blocks.n_cold:
+        logger.warning("no frame lies before the heating: the maps take the values themselves as the rise")
+    n_threads = threads or os.cpu_count() or 1
+    sample = blocks.sample()
+    if sample.shape[0] == 0:
+        raise SequenceError("no pixel has a value in every frame; repair the frames or choose another region")
+    scene, reference = _scene(sequence, blocks, sample, sound, n_threads)
+    pixel, gram, skipped = _usable(methods, scene, skip_impossible)
+    groups = _groups(gram, scene)
+    n_passes = int(bool(pixel or groups)) + int(bool(groups))
+    count = _Counter(n_passes * len(blocks.tiles), progress)
+    maps, sums = _first_pass(blocks, pixel, groups, sample, scene, n_threads, count)
+    maps |= _second_pass(blocks, groups, sums, scene, n_threads, count)
+    images = [image for name in methods if name in maps for image in maps[name]]
+    return MapSet(
+        images=tuple(images),
+        method_of={image.layer.name: name for name in methods if name in maps for image in maps[name]},
+        scene=scene,
+        reference=reference,
+        skipped=skipped,
+    )
+
+
+@dataclass(eq=False)
+class _Counter:
+    total: int
+    progress: Callable[[int, int], None] | None
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Decompositions that share a Gram matrix."""
+
+    window: slice
+    standardise: str
+    group: int
+    methods: dict[str, GramMethod]
+
+    def prepare(self, curves: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cut, average and standardise curves (n, T) -> own memory (n, t)."""
+        part = group_frames(curves[:, self.window], self.group)
+        own = part if part.base is None else np.array(part, order="C")
+        return standardise_pixels(own, self.standardise)
+
+    def times_s(self, scene: Scene) -> NDArray[np.float64]:
+        times = scene.times_s[self.window]
+        n_groups = times.size // self.group
+        return np.asarray(times[: n_groups * self.group].reshape(n_groups, self.group).mean(axis=1))
+
+
+def _scene(
+    sequence: ThermalSequence,
+    blocks: RiseBlocks,
+    sample: NDArray[np.float32],
+    sound: NDArray[np.bool_] | None,
+    threads: int,
+) -> tuple[Scene, str]:
+    if sound is None:
+        curve, reference = np.median(sample, axis=0).astype(np.float64), "median of pixels over the plate"
+    else:
+        curve, reference = _sound_curve(sequence, sound, threads), "mean of the sound region"
+    kelvin = sequence.unit != "counts"
+    noise = sequence.netd_k if kelvin else None
+    if noise is None and sequence.n_frames > 3:
+        noise = estimate_noise(replace(sequence, frames=np.ascontiguousarray(sample.T)[:, :, None], truth=None))
+    return Scene(
+        times_s=sequence.times_s,
+        unit="K" if kelvin else "counts",
+        excitation=sequence.excitation,
+        shape=sequence.frame_shape,
+        material=sequence.material,
+        thickness_mm=sequence.thickness_mm,
+        pixel_pitch_mm=sequence.pixel_pitch_mm,
+        noise=noise,
+        sound=curve,
+    ), reference
+
+
+def _sound_curve(sequence: ThermalSequence, sound: NDArray[np.bool_], threads: int) -> NDArray[np.float64]:
+    if sound.shape != sequence.frame_shape:
+        raise SequenceError(f"sound region has shape {sound.shape}, the frames have {sequence.frame_shape}")
+    blocks = RiseBlocks(sequence, sound)
+    total, n_pixels = np.zeros(sequence.n_frames), 0
+
+    def add(tile: tuple[slice, slice]) -> tuple[NDArray[np.float64], int]:
+        curves = blocks.read(tile).curves
+        whole = curves[np.isfinite(curves).all(axis=1)]
+        return whole.sum(axis=0, dtype=np.float64), whole.shape[0]
+
+    for part, count in run_tiles(add, blocks.tiles, threads):
+        total += part
+        n_pixels += count
+    if n_pixels == 0:
+        raise SequenceError("no pixel of the sound region has a value in every frame; mark another")
+    return total / n_pixels
+
+
+def _usable(
+    methods: Mapping[str, Method], scene: Scene, skip: bool
+) -> tuple[dict[str, PixelMethod], dict[str, GramMethod], dict[str, str]]:
+    pixel: dict[str, PixelMethod] = {}
+    gram: dict[str, GramMethod] = {}
+    skipped: dict[str, str] = {}
+    for name, method in methods.items():
+        try:
+            if _is_gram(method):
+                method.window(scene)
+                gram[name] = method
+            else:
+                single = cast("PixelMethod", method)
+                single.layers(scene)
+                pixel[name] = single
+        except ThermoQCError as error:
+            if not skip:
+                raise type(error)(f"{name}: {error}") from None
+            skipped[name] = str(error)
+    return pixel, gram, skipped
+
+
+def _is_gram(method: Method) -> TypeGuard[GramMethod]:
+    return hasattr(method, "time_functions")
+
+
+def _groups(methods: Mapping[str, GramMethod], scene: Scene) -> list[_Group]:
+    found: dict[tuple[int, int, str, int], _Group] = {}
+    for name, method in methods.items():
+        start, stop, _ = method.window(scene).indices(scene.times_s.size)
+        group = -(-(stop - start) // method.max_frames)
+        key = (start, stop, method.standardise, group)
+        if key not in found:
+            found[key] = _Group(window=slice(start, stop), standardise=method.standardise, group=group, methods={})
+        found[key].methods[name] = method
+    return list(found.values())
+
+
+def _first_pass(
+    blocks: RiseBlocks,
+    pixel: dict[str, PixelMethod],
+    groups: list[_Group],
+    sample: NDArray[np.float32],
+    scene: Scene,
+    threads: int,
+    count: Callable[[], None],
+) -> tuple[dict[str, list[MapImage]], list[GramSum]]:
+    """Compute maps of single pixels, and the Gram matrices."""
+    if not (pixel or groups):
+        return {}, []
+    layers = {name: method.layers(scene) for name, method in pixel.items()}
+    maps = {name: np.full((len(layers[name]), *scene.shape), np.nan, dtype=np.float32) for name in pixel}
+    pilots = [pilot_functions(group.prepare(sample.copy())) for group in groups]
+    own = local()
+    every: list[list[GramSum]] = []
+
+    def work(tile: tuple[slice, slice]) -> None:
+        block = blocks.read(tile)
+        step = max(1, BLOCK_VALUES // block.curves.shape[1])
+        for start in range(0, block.curves.shape[0], step):
+            part = slice(start, start + step)
+            for name, method in pixel.items():
+                values = method.compute(block.curves[part].T, scene)
+                maps[name][:, block.rows[part], block.columns[part]] = values
+        if groups and not hasattr(own, "sums"):
+            own.sums = [GramSum(pilot) for pilot in pilots]
+            every.append(own.sums)
+        for group, total in zip(groups, own.sums if groups else (), strict=True):
+            total.add(_whole(group.prepare(block.curves)))
+
+    for _ in run_tiles(work, blocks.tiles, threads, count):
+        pass
+    totals = [GramSum(pilot) for pilot in pilots]
+    for sums in every:
+        for total, part in zip(totals, sums, strict=True):
+            total.merge(part)
+    return {name: _images(layers[name], maps[name]) for name in pixel}, totals
+
+
+def _second_pass(
+    blocks: RiseBlocks,
+    groups: list[_Group],
+    sums: list[GramSum],
+    scene: Scene,
+    threads: int,
+    count: Callable[[], None],
+) -> dict[str, list[MapImage]]:
+    """Project the recording onto the functions of time, and finish the maps of decompositions."""
+    if not groups:
+        return {}
+    grams: list[Gram] = []
+    counts: list[list[int]] = []
+    operators: list[NDArray[np.float64]] = []
+    offsets: list[NDArray[np.float64]] = []
+    images = []
+    for group, total in zip(groups, sums, strict=True):
+        gram, offset, scale = total.standardised(group.standardise, group.times_s(scene))
+        functions = [np.asarray(method.time_functions(gram, scene)) for method in group.methods.values()]
+        operator = np.concatenate(functions, axis=1) * scale[:, None]
+        grams.append(gram)
+        counts.append([part.shape[1] for part in functions])
+        operators.append(operator)
+        offsets.append(offset @ operator)
+        images.append(np.full((operator.shape[1], *scene.shape), np.nan, dtype=np.float32))
+    single = [operator.astype(np.float32) for operator in operators]
+
+    def work(tile: tuple[slice, slice]) -> None:
+        block = blocks.read(tile)
+        for group, operator, offset, image in zip(groups, single, offsets, images, strict=True):
+            values = group.prepare(block.curves) @ operator
+            image[:, block.rows, block.columns] = (values - offset).T
+
+    for _ in run_tiles(work, blocks.tiles, threads, count):
+        pass
+    maps: dict[str, list[MapImage]] = {}
+    for group, gram, sizes, image in zip(groups, grams, counts, images, strict=True):
+        used = np.isfinite(image).all(axis=0)
+        first = 0
+        for (name, method), size in zip(group.methods.items(), sizes, strict=True):
+            part = image[first : first + size][:, used].astype(np.float64)
+            first += size
+            layers = method.layers(gram, scene)
+            values = np.full((len(layers), *scene.shape), np.nan, dtype=np.float32)
+            values[:, used] = method.finish(part, gram, scene)
+            maps[name] = _images(layers, values)
+    return maps
+
+
+def _whole(curves: NDArray[np.float32]) -> NDArray[np.float32]:
+    finite = np.isfinite(curves.sum(axis=1))
+    return curves if finite.all() else np.ascontiguousarray(curves[finite])
+
+
+def _images(layers: tuple[Layer, ...], values: NDArray[Any]) -> list[MapImage]:
+    return [MapImage(layer=layer, values=value) for layer, value in zip(layers, values, strict=True)]
