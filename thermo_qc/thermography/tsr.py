@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import SequenceError
 
-__all__ = ["TSRFit", "check_tsr", "derivative_matrix", "fit_block", "fit_tsr", "synthetic", "tsr_derivatives"]
+__all__ = [
+    "TSRFit",
+    "check_tsr",
+    "derivative_matrix",
+    "fit_block",
+    "fit_tsr",
+    "power_matrix",
+    "synthetic",
+    "tsr_derivatives",
+]
 
 logger = logging.getLogger(__name__)
 CHUNK_VALUES = 4_000_000
@@ -50,11 +59,16 @@ class TSRFit:
     @cached_property
     def coefficients(self) -> NDArray[np.float64]:
         """Coefficients a_i of ``ln T = sum a_i (ln t)^i`` (T in the unit of the rise, t in s), shape (n + 1, ...)."""
-        n = self.order + 1
-        line = np.polynomial.Polynomial([-self.centre / self.half_width, 1.0 / self.half_width])
-        columns = [np.polynomial.Polynomial(chebyshev.cheb2poly(unit))(line).coef for unit in np.eye(n)]
-        matrix = np.array([[*column, *[0.0] * (n - column.size)] for column in columns], dtype=np.float64).T
-        return _product(matrix, self.scaled_coefficients)
+        return _product(power_matrix(self.order, self.centre, self.half_width), self.scaled_coefficients)
+
+
+@lru_cache(maxsize=16)
+def power_matrix(order: int, centre: float, half_width: float) -> NDArray[np.float64]:
+    """Matrix from scaled Chebyshev coefficients to those of powers of ln t, (order + 1, order + 1)."""
+    n = order + 1
+    line = np.polynomial.Polynomial([-centre / half_width, 1.0 / half_width])
+    columns = [np.polynomial.Polynomial(chebyshev.cheb2poly(unit))(line).coef for unit in np.eye(n)]
+    return np.array([[*column, *[0.0] * (n - column.size)] for column in columns], dtype=np.float64).T
 
 
 def fit_tsr(
@@ -162,7 +176,9 @@ def _fit(
     return scaled, r2, positive.sum(axis=0)
 
 
-def fit_block(rise: NDArray[np.float32], times_s: NDArray[np.float64], order: int, floor: float | None) -> TSRFit:
+def fit_block(
+    rise: NDArray[np.float32], times_s: NDArray[np.float64], order: int, floor: float | None, *, r2: bool = True
+) -> TSRFit:
     """`fit_tsr` of one block in float32, as fast as memory: coefficients good to 1e-5 of their largest.
 
     Curves that are positive throughout need one logarithm and one matrix product; the others go the way of `fit_tsr`.
@@ -173,25 +189,29 @@ def fit_block(rise: NDArray[np.float32], times_s: NDArray[np.float64], order: in
         Quickest where every pixel's curve is contiguous.
     times_s, order, floor
         As for `fit_tsr`, not checked.
+    r2 : bool
+        Whether the coefficient of determination is wanted; NaN otherwise.
     """
-    axis = _LogAxis.of(times_s, order)
-    lowest = rise.min(axis=0)
-    whole = lowest > (floor or 0.0)
-    part = rise if whole.all() else rise[:, whole]
-    logs = np.log(part)
-    scaled = np.full((order + 1, rise.shape[1]), np.nan)
-    r2, n_used = np.full(rise.shape[1], np.nan), np.zeros(rise.shape[1], dtype=np.int64)
-    found = axis.inverse32 @ logs
-    scaled[:, whole], n_used[whole] = found, times_s.size
-    logs -= axis.basis32 @ found
-    residual = np.einsum("ij,ij->j", logs, logs).astype(np.float64)
-    # With an orthonormal basis whose first function is constant, the others carry the spread about the mean.
-    spread = residual + np.square((axis.triangle @ scaled[:, whole])[1:]).sum(axis=0)
-    constant = spread <= 1e-12 * times_s.size
-    r2[whole] = np.where(constant, 1.0, 1.0 - residual / np.where(constant, 1.0, spread))
-    if not whole.all():
-        scaled[:, ~whole], r2[~whole], n_used[~whole] = _fit(rise[:, ~whole], axis.basis, floor)
-    return TSRFit(scaled_coefficients=scaled, centre=axis.centre, half_width=axis.half_width, r2=r2, n_used=n_used)
+    axis = _log_axis(times_s.tobytes(), order)
+    curves = rise.T
+    whole = curves.min(axis=1) > (floor or 0.0)
+    every = bool(whole.all())
+    logs = np.log(curves if every else curves[whole])
+    found = logs @ axis.inverse32.T
+    n_pixels = curves.shape[0]
+    scaled = np.full((order + 1, n_pixels), np.nan)
+    fitted, n_used = np.full(n_pixels, np.nan), np.zeros(n_pixels, dtype=np.int64)
+    scaled[:, whole], n_used[whole] = found.T, times_s.size
+    if r2:
+        logs -= found @ axis.basis32.T
+        residual = np.einsum("ij,ij->i", logs, logs).astype(np.float64)
+        # With an orthonormal basis whose first function is constant, the others carry the spread about the mean.
+        spread = residual + np.square((axis.triangle @ scaled[:, whole])[1:]).sum(axis=0)
+        constant = spread <= 1e-12 * times_s.size
+        fitted[whole] = np.where(constant, 1.0, 1.0 - residual / np.where(constant, 1.0, spread))
+    if not every:
+        scaled[:, ~whole], fitted[~whole], n_used[~whole] = _fit(rise[:, ~whole], axis.basis, floor)
+    return TSRFit(scaled_coefficients=scaled, centre=axis.centre, half_width=axis.half_width, r2=fitted, n_used=n_used)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -204,10 +224,6 @@ class _LogAxis:
     basis32: NDArray[np.float32]
     inverse32: NDArray[np.float32]
     triangle: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, times_s: NDArray[np.float64], order: int) -> _LogAxis:
-        return _log_axis(times_s.tobytes(), order)
 
 
 @lru_cache(maxsize=8)
@@ -255,25 +271,24 @@ def _r2(logs: NDArray[np.float64], weights: NDArray[np.float64], model: NDArray[
     return np.where(constant, 1.0, 1.0 - residual / np.where(constant, 1.0, spread))
 
 
-def _position(fit: TSRFit, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    times = np.atleast_1d(np.asarray(times_s, dtype=np.float64))
-    if not (times > 0).all():
-        raise SequenceError("TSR is evaluated at positive times only; count from the flash or the heating stop")
-    return np.asarray((np.log(times) - fit.centre) / fit.half_width)
-
-
-def derivative_matrix(fit: TSRFit, times_s: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    """Matrix (N, n + 1) from scaled coefficients to the derivative of `degree` (0: the value) of ln T by ln t."""
-    basis = chebyshev.chebvander(_position(fit, times_s), fit.order)
-    derive = np.zeros((fit.order + 1, fit.order + 1))
-    for number, unit in enumerate(np.eye(fit.order + 1)):
+def derivative_matrix(
+    times_s: NDArray[np.float64], degree: int, order: int, centre: float, half_width: float
+) -> NDArray[np.float64]:
+    """Matrix (N, order + 1) from scaled coefficients to the derivative of `degree` (0: the value) of ln T by ln t."""
+    basis = chebyshev.chebvander((np.log(times_s) - centre) / half_width, order)
+    derive = np.zeros((order + 1, order + 1))
+    for number, unit in enumerate(np.eye(order + 1)):
         column = chebyshev.chebder(unit, degree)
         derive[: column.size, number] = column
-    return np.asarray(basis @ derive / fit.half_width**degree)
+    return np.asarray(basis @ derive / half_width**degree)
 
 
 def _derivative(fit: TSRFit, times_s: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    return _product(derivative_matrix(fit, times_s, degree), fit.scaled_coefficients)
+    times = np.atleast_1d(np.asarray(times_s, dtype=np.float64))
+    if not (times > 0).all():
+        raise SequenceError("TSR is evaluated at positive times only; count from the flash or the heating stop")
+    matrix = derivative_matrix(times, degree, fit.order, fit.centre, fit.half_width)
+    return _product(matrix, fit.scaled_coefficients)
 
 
 def _product(matrix: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:

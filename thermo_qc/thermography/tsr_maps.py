@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.thermography.scene import Layer, Scene, plain_number
-from thermo_qc.thermography.tsr import check_tsr, derivative_matrix, fit_block
+from thermo_qc.thermography.tsr import check_tsr, derivative_matrix, fit_block, power_matrix
 from thermo_qc.thermography.tsr_depth import second_derivative_peak
 
 __all__ = ["TSRMaps"]
@@ -118,17 +119,14 @@ class TSRMaps:
     def compute(self, rise: NDArray[np.float32], scene: Scene) -> NDArray[np.floating]:
         """Compute the maps (n_layers, n) of a block of curves (T, n)."""
         part, times, _ = scene.cooling(self.t_start_s, self.t_end_s)
-        fit = fit_block(rise[part], times, self.order, self.floor)
-        wanted = self._times(times)
-        parts = [fit.coefficients] if self.coefficients else []
-        for used, degree in ((self.synthetic, 0), (self.first, 1), (self.second, 2)):
-            if used:
-                values = derivative_matrix(fit, wanted, degree) @ fit.scaled_coefficients
-                parts.append(np.exp(values) if degree == 0 else values)
-        if self.r2:
-            parts.append(fit.r2[None])
+        fit = fit_block(rise[part], times, self.order, self.floor, r2=self.r2)
+        values = _operator(self, tuple(self._times(times)), fit.centre, fit.half_width) @ fit.scaled_coefficients
+        n_synthetic = self._times(times).size if self.synthetic else 0
+        first = self.order + 1 if self.coefficients else 0
+        values[first : first + n_synthetic] = np.exp(values[first : first + n_synthetic])
+        parts = [values, fit.r2[None]] if self.r2 else [values]
         if self.peak:
-            parts += [values[None] for values in second_derivative_peak(fit, n_times=200)]
+            parts += [peak[None] for peak in second_derivative_peak(fit, n_times=200)]
         return np.concatenate(parts)
 
     def _times(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,3 +141,13 @@ class TSRMaps:
         low, high = np.log(times[0]), np.log(times[-1])
         margin = 0.1 * (high - low)
         return np.exp(np.linspace(low + margin, high - margin, self.n_times))
+
+
+@lru_cache(maxsize=16)
+def _operator(options: TSRMaps, times: tuple[float, ...], centre: float, half_width: float) -> NDArray[np.float64]:
+    """Matrix from scaled coefficients to the linear maps (ln T for the synthetic frames), in the order of layers."""
+    parts = [power_matrix(options.order, centre, half_width)] if options.coefficients else []
+    for wanted, degree in ((options.synthetic, 0), (options.first, 1), (options.second, 2)):
+        if wanted:
+            parts.append(derivative_matrix(np.asarray(times), degree, options.order, centre, half_width))
+    return np.concatenate(parts) if parts else np.empty((0, options.order + 1))
