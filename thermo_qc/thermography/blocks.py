@@ -27,15 +27,25 @@ class CurveBlock:
 
     Parameters
     ----------
-    curves : ndarray of float32, shape (n, T)
-        Rise above the cold frame; the block's own memory.
+    values : ndarray, shape (n, T)
+        As they are in the recording; the block's own memory.
+    cold : tuple of ndarray of float32, shape (n, 1)
+        What is subtracted for the rise, in parts; nothing where there are no cold frames.
     rows, columns : ndarray of int64, shape (n,)
         Where the pixels lie.
     """
 
-    curves: NDArray[np.float32]
+    values: NDArray[Any]
+    cold: tuple[NDArray[np.float32], ...]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
+
+    def rise(self, part: slice = slice(None)) -> NDArray[np.float32]:
+        """Rise of some of the pixels, float32 (m, T), in memory of its own."""
+        curves = np.array(self.values[part], dtype=np.float32, order="C")
+        for offset in self.cold:
+            curves -= offset[part]
+        return curves
 
 
 class RiseBlocks:
@@ -66,10 +76,11 @@ class RiseBlocks:
         self._frames: FrameSource = sequence.frames
         self._region = region
         self.n_cold = int((sequence.times_s < 0).sum())
-        cold = cold_frame(sequence) if self.n_cold else None
-        # Two float32 parts: the difference to a plate of 300 K keeps what float64 would give.
-        self._cold = None if cold is None else cold.astype(np.float32)
-        self._fraction = None if cold is None or self._cold is None else (cold - self._cold).astype(np.float32)
+        self._cold: tuple[NDArray[np.float32], ...] = ()
+        if self.n_cold:
+            cold = cold_frame(sequence)
+            # Two float32 parts: the difference to a plate of 300 K keeps what float64 would give.
+            self._cold = (cold.astype(np.float32), (cold - cold.astype(np.float32)).astype(np.float32))
         self.tiles = _tiles(sequence.frame_shape, sequence.n_frames, tile_values)
         if region is not None:
             self.tiles = [tile for tile in self.tiles if region[tile].any()]
@@ -80,15 +91,14 @@ class RiseBlocks:
         block = np.moveaxis(np.asarray(self._frames[:, rows, columns]), 0, -1)
         used = np.ones(block.shape[:2], dtype=bool) if self._region is None else self._region[tile]
         at = tuple(place[::step] for place in np.nonzero(used))
-        if step == 1 and used.all():
-            curves = np.array(block, dtype=np.float32, order="C").reshape(-1, block.shape[2])
-        else:
-            curves = np.ascontiguousarray(block[at], dtype=np.float32)
+        every = step == 1 and bool(used.all())
         places = (at[0] + rows.start, at[1] + columns.start)
-        if self._cold is not None and self._fraction is not None:
-            curves -= self._cold[places][:, None]
-            curves -= self._fraction[places][:, None]
-        return CurveBlock(curves=curves, rows=places[0], columns=places[1])
+        return CurveBlock(
+            values=np.ascontiguousarray(block).reshape(-1, block.shape[2]) if every else block[at],
+            cold=tuple(part[places][:, None] for part in self._cold),
+            rows=places[0],
+            columns=places[1],
+        )
 
     def sample(self, n_values: int = 2**23, n_tiles: int = 16) -> NDArray[np.float32]:
         """Read finite curves (n, T), about `n_values` in all, from up to `n_tiles` tiles spread over the plate."""
@@ -99,7 +109,7 @@ class RiseBlocks:
         for index in picked:
             rows, columns = self.tiles[index]
             size = (rows.stop - rows.start) * (columns.stop - columns.start)
-            parts.append(self.read(self.tiles[index], step=max(1, size // wanted)).curves)
+            parts.append(self.read(self.tiles[index], step=max(1, size // wanted)).rise())
         curves = np.concatenate(parts)
         return np.asarray(curves[np.isfinite(curves).all(axis=1)])
 

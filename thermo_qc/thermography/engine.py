@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import local
 from typing import Any, TypeGuard, cast
@@ -16,7 +16,7 @@ from thermo_qc.errors import SequenceError, ThermoQCError
 from thermo_qc.preprocess import estimate_noise
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.thermography.accumulate import GramSum, group_frames, pilot_functions, standardise_pixels
-from thermo_qc.thermography.blocks import TILE_VALUES, RiseBlocks, run_tiles
+from thermo_qc.thermography.blocks import TILE_VALUES, CurveBlock, RiseBlocks, run_tiles
 from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
 
 __all__ = ["MapSet", "compute_maps"]
@@ -153,6 +153,11 @@ class _Group:
     group: int
     methods: dict[str, GramMethod]
 
+    @property
+    def n_steps(self) -> int:
+        """Number of time steps after averaging."""
+        return int(self.window.stop - self.window.start) // self.group
+
     def prepare(self, curves: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cut, average and standardise curves (n, T) -> own memory (n, t)."""
         part = group_frames(curves[:, self.window], self.group)
@@ -200,7 +205,7 @@ def _sound_curve(sequence: ThermalSequence, sound: NDArray[np.bool_], threads: i
     total, n_pixels = np.zeros(sequence.n_frames), 0
 
     def add(tile: tuple[slice, slice]) -> tuple[NDArray[np.float64], int]:
-        curves = blocks.read(tile).curves
+        curves = blocks.read(tile).rise()
         whole = curves[np.isfinite(curves).all(axis=1)]
         return whole.sum(axis=0, dtype=np.float64), whole.shape[0]
 
@@ -270,17 +275,19 @@ def _first_pass(
 
     def work(tile: tuple[slice, slice]) -> None:
         block = blocks.read(tile)
-        step = max(1, BLOCK_VALUES // block.curves.shape[1])
-        for start in range(0, block.curves.shape[0], step):
-            part = slice(start, start + step)
+        n_pixels = block.rows.size
+        buffers = [np.empty((n_pixels, group.n_steps), dtype=np.float32) for group in groups]
+        for part in _parts(block):
+            rise = block.rise(part)
             for name, method in pixel.items():
-                values = method.compute(block.curves[part].T, scene)
-                maps[name][:, block.rows[part], block.columns[part]] = values
+                maps[name][:, block.rows[part], block.columns[part]] = method.compute(rise.T, scene)
+            for group, buffer in zip(groups, buffers, strict=True):
+                buffer[part] = group.prepare(rise)
         if groups and not hasattr(own, "sums"):
             own.sums = [GramSum(pilot) for pilot in pilots]
             every.append(own.sums)
-        for group, total in zip(groups, own.sums if groups else (), strict=True):
-            total.add(_whole(group.prepare(block.curves)))
+        for buffer, total in zip(buffers, own.sums if groups else (), strict=True):
+            total.add(_whole(buffer))
 
     for _ in run_tiles(work, blocks.tiles, threads, count):
         pass
@@ -320,9 +327,11 @@ def _second_pass(
 
     def work(tile: tuple[slice, slice]) -> None:
         block = blocks.read(tile)
-        for group, operator, offset, image in zip(groups, single, offsets, images, strict=True):
-            values = group.prepare(block.curves) @ operator
-            image[:, block.rows, block.columns] = (values - offset).T
+        for part in _parts(block):
+            rise = block.rise(part)
+            for group, operator, offset, image in zip(groups, single, offsets, images, strict=True):
+                values = group.prepare(rise) @ operator
+                image[:, block.rows[part], block.columns[part]] = (values - offset).T
 
     for _ in run_tiles(work, blocks.tiles, threads, count):
         pass
@@ -338,6 +347,14 @@ def _second_pass(
             values[:, used] = method.finish(part, gram, scene)
             maps[name] = _images(layers, values)
     return maps
+
+
+def _parts(block: CurveBlock) -> Iterator[slice]:
+    """Cut a tile into pieces that stay in the processor's cache."""
+    n_pixels, n_frames = block.values.shape
+    step = max(1, BLOCK_VALUES // n_frames)
+    for start in range(0, n_pixels, step):
+        yield slice(start, min(start + step, n_pixels))
 
 
 def _whole(curves: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -90,7 +90,7 @@ class PPTMaps:
     def compute(self, rise: NDArray[np.float32], scene: Scene) -> NDArray[np.floating]:
         """Compute the maps (n_layers, n) of a block of curves (T, n)."""
         part, times, _ = scene.cooling(self.t_start_s, self.t_end_s)
-        real, imaginary = np.split(self._matrix(times)[1] @ rise[part], 2)
+        real, imaginary = np.split((rise[part].T @ self._matrix(times)[1].T).T, 2)
         parts = [np.hypot(real, imaginary)] if self.amplitude else []
         return np.concatenate([*parts, np.arctan2(imaginary, real)] if self.phase else parts)
 

@@ -194,11 +194,11 @@ def fit_block(
     """
     axis = _log_axis(times_s.tobytes(), order)
     curves = rise.T
+    n_pixels = curves.shape[0]
     whole = curves.min(axis=1) > (floor or 0.0)
     every = bool(whole.all())
     logs = np.log(curves if every else curves[whole])
     found = logs @ axis.inverse32.T
-    n_pixels = curves.shape[0]
     scaled = np.full((order + 1, n_pixels), np.nan)
     fitted, n_used = np.full(n_pixels, np.nan), np.zeros(n_pixels, dtype=np.int64)
     scaled[:, whole], n_used[whole] = found.T, times_s.size
