@@ -2,7 +2,8 @@
 
 from thermo_qc.preprocess.cold import cold_frame, subtract_cold_frame
 from thermo_qc.preprocess.dead import find_dead_pixels, replace_dead_pixels
-from thermo_qc.preprocess.heating import detect_heating_stop
+from thermo_qc.preprocess.flicker import find_flickering_pixels, repair_pixels
+from thermo_qc.preprocess.heating import DetectedHeating, detect_heating, detect_heating_stop, mark_heating
 from thermo_qc.preprocess.normalise import PIXEL_MODES, SEQUENCE_MODES, normalise, normalise_pixels, normalise_sequence
 from thermo_qc.preprocess.quality import RecordingQuality, assess_recording
 from thermo_qc.preprocess.rectify import rectify
@@ -14,17 +15,21 @@ from thermo_qc.preprocess.timebase import linear_times_s, log_times_s, resample_
 __all__ = [
     "PIXEL_MODES",
     "SEQUENCE_MODES",
+    "DetectedHeating",
     "PixelStatistics",
     "RecordingQuality",
     "Registration",
     "assess_recording",
     "cold_frame",
+    "detect_heating",
     "detect_heating_stop",
     "estimate_noise",
     "find_dead_pixels",
+    "find_flickering_pixels",
     "fit_homography",
     "linear_times_s",
     "log_times_s",
+    "mark_heating",
     "mean_curve",
     "normalise",
     "normalise_pixels",
@@ -33,6 +38,7 @@ __all__ = [
     "plate_coordinates",
     "rectify",
     "reference_curve",
+    "repair_pixels",
     "replace_dead_pixels",
     "resample_times",
     "resampling_matrix",

@@ -136,7 +136,7 @@ class RepairedFrames:
             neighbours = self._neighbours[position]
             if neighbours.size:
                 values = block[:, neighbours[:, 0] - first, neighbours[:, 1]]
-                block[:, row - first, column] = _medians(values, block[:, row - first, column])
+                block[:, row - first, column] = medians(values, block[:, row - first, column])
         return block
 
 
@@ -146,7 +146,7 @@ def repaired(frames: FrameSource, dead: NDArray[np.bool_]) -> FrameSource:
     return lazy[:, :, :] if isinstance(frames, np.ndarray) else lazy
 
 
-def _medians(values: NDArray[Any], otherwise: NDArray[Any]) -> NDArray[Any]:
+def medians(values: NDArray[Any], otherwise: NDArray[Any]) -> NDArray[Any]:
     """Median of the finite values (T, n) along n; `otherwise` where a frame has none."""
     finite = np.isfinite(values)
     if finite.all():
