@@ -37,7 +37,8 @@ class FileFrames(ABC):
     dtype : dtype
         Of the arrays that indexing returns.
     slab : int
-        Frames that are read together when single whole frames are asked for (the chunk length along time).
+        Frames that are read together when whole frames are asked for one after the other (the chunk length along
+        time).
     """
 
     _recent: ClassVar[tuple[str, int, NDArray[Any]] | None] = None  # the last slab read, of whichever recording
@@ -49,6 +50,7 @@ class FileFrames(ABC):
         self._slab = max(1, min(slab, SLAB_BYTES // max(1, frame_bytes)))
         self._token = uuid.uuid4().hex
         self._state = _state_of(path)
+        self._last = -2  # frame asked for last, to tell somebody who goes through the frames in their order
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -92,7 +94,10 @@ class FileFrames(ABC):
         if not whole or time.stop - time.start > 1 or self._slab == 1:
             return self._read_checked(parts)
         start = time.start - time.start % self._slab
+        follows, self._last = time.start == self._last + 1, time.start
         recent = FileFrames._recent
+        if not follows and (recent is None or recent[:2] != (self._token, start)):
+            return self._read_checked(parts)  # one frame somewhere: its neighbours are worth reading for the next one
         if recent is None or recent[:2] != (self._token, start) or _state_of(self.path) != self._state:
             stop = min(start + self._slab, self._shape[0])
             recent = (self._token, start, self._read_checked((slice(start, stop), rows, columns)))

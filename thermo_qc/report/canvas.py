@@ -144,7 +144,7 @@ def png_bytes(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     packed = io.BytesIO()
-    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(packed, format="PNG")
+    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(packed, format="PNG", compress_level=4)
     return packed.getvalue()
 
 
