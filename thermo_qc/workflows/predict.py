@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +15,7 @@ import numpy as np
 from thermo_qc.errors import InputError, OutputError, ThermoQCError
 from thermo_qc.indications import Indication, find_indications, indications_to_csv
 from thermo_qc.inspection import DefectMap, load_model, predict_sequence, write_defect_map
-from thermo_qc.io import read_region, read_sequence, sha256_of, write_text
+from thermo_qc.io import read_region, read_sequence, sha256_of, write_csv
 from thermo_qc.models import TrainedModel
 from thermo_qc.report.pictures import draw_prediction
 from thermo_qc.sequence import ThermalSequence
@@ -298,25 +296,14 @@ def _done(base: Path, digest: str, run_id: str) -> dict[str, Any] | None:
 
 def _write_tables(output: Path, results: Sequence[Prediction]) -> None:
     good = [
-        [_cell(str(result.recording)), _cell(result.stem), result.n_indications, f"{result.defect_fraction:.6f}"]
+        (str(result.recording), result.stem, result.n_indications, result.defect_fraction)
         for result in results
         if not result.error
     ]
-    bad = [[_cell(str(result.recording)), _cell(result.error)] for result in results if result.error]
-    write_text(output / "summary.csv", _csv(["recording", "result", "n_indications", "defect_fraction"], good))
+    bad = [(str(result.recording), result.error) for result in results if result.error]
+    columns = ("recording", "result", "n_indications", "defect_fraction")
+    write_csv(output / "summary.csv", columns, good, digits=6)
     if bad:
-        write_text(output / "failures.csv", _csv(["recording", "reason"], bad))
+        write_csv(output / "failures.csv", ("recording", "reason"), bad)
     else:
         (output / "failures.csv").unlink(missing_ok=True)
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def _csv(header: list[str], rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
