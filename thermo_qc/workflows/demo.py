@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,19 @@ from thermo_qc.evaluation import render_table
 from thermo_qc.io import write_csv, write_json, write_text
 from thermo_qc.workflows.demo_methods import run_methods
 from thermo_qc.workflows.demo_plan import Plan, load_plan, resource
+from thermo_qc.workflows.demo_processes import run_side_by_side
 from thermo_qc.workflows.demo_progress import Progress, progress_bar
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run
 
 __all__ = ["load_plan", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Simulation:
+    name: str
+    target: Path
+    overrides: tuple[str, ...]
+    seed: int
 
 
 def run(
@@ -88,32 +96,38 @@ def _simulate(plan: Plan, output: Path, *, seed: int, workers: int, progress: Pr
     data.mkdir(exist_ok=True)
     names = [*plan.acquisitions, plan.unseen]
     wanted = [name for name in names if not (data / f"{name}.h5").is_file()]
-    what, share = "simulation", plan.simulation_seconds / max(1, len(wanted))
-    progress.tell((what, f"{len(wanted)} recordings", 0.0))
+    share = plan.simulation_seconds / max(1, len(wanted))
+    finished: dict[str, float] = dict.fromkeys(wanted, 0.0)
+
+    def show(message: tuple[str, float]) -> None:
+        finished.update([message])
+        text = f"{sum(part == 1.0 for part in finished.values())} of {len(wanted)} recordings"
+        progress.tell(("simulation", text, share * sum(finished.values())))
+
+    progress.tell(("simulation", f"{len(wanted)} recordings", 0.0))
     jobs = [
-        (str(resource(f"acquisitions/{name}.yaml")), str(data / f"{name}.h5"), plan.simulation_overrides, seed)
+        _Simulation(name=name, target=data / f"{name}.h5", overrides=plan.simulation_overrides, seed=seed)
         for name in wanted
     ]
-    if workers > 1 and len(jobs) > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_simulate_one, *job) for job in jobs]
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                progress.tell((what, f"{done} of {len(jobs)} recordings", share * done))
-    else:
-        for done, job in enumerate(jobs, start=1):
-            _simulate_one(*job)
-            progress.tell((what, f"{done} of {len(jobs)} recordings", share * done))
-    progress.tell((what, "", plan.simulation_seconds))
+    run_side_by_side(_simulate_one, jobs, workers, show)
+    progress.tell(("simulation", "", plan.simulation_seconds))
     _write_manifest(output / "manifest.yaml", plan.acquisitions)
     _write_manifest(output / "unseen.yaml", (plan.unseen,))
 
 
-def _simulate_one(config: str, target: str, overrides: tuple[str, ...], seed: int) -> None:
+def _simulate_one(job: _Simulation, tell: Callable[[tuple[str, float]], None]) -> None:
     from thermo_qc.workflows import simulate
 
-    base = int(read_yaml(Path(config)).get("seed", 0))
-    simulate.run(Path(config), Path(target), overrides=(*overrides, f"seed={base + 1000 * seed}"), overwrite=True)
+    config = resource(f"acquisitions/{job.name}.yaml")
+    seed = int(read_yaml(config).get("seed", 0)) + 1000 * job.seed
+    simulate.run(
+        config,
+        job.target,
+        overrides=(*job.overrides, f"seed={seed}"),
+        overwrite=True,
+        progress=lambda part: tell((job.name, min(part, 0.99))),
+    )
+    tell((job.name, 1.0))  # the file is there
 
 
 def _write_manifest(path: Path, names: Sequence[str]) -> None:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
-from multiprocessing.context import BaseContext
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 from thermo_qc.config import ExperimentConfig, load_config
-from thermo_qc.errors import TrainingError
 from thermo_qc.evaluation import detectable_holes
 from thermo_qc.inspection import load_model
 from thermo_qc.io import load_manifest
 from thermo_qc.workflows.cases import LabelledRecording, load_recordings
 from thermo_qc.workflows.cv import cross_validate
 from thermo_qc.workflows.demo_plan import Method, resource
+from thermo_qc.workflows.demo_processes import run_side_by_side
 from thermo_qc.workflows.demo_progress import Progress, Tell
 from thermo_qc.workflows.evaluate import evaluate_models, set_threads
 from thermo_qc.workflows.run_folder import read_run
@@ -30,7 +25,6 @@ from thermo_qc.workflows.train import Experiment
 __all__ = ["MethodResult", "run_methods"]
 
 CLASS_SCHEME = "regions"
-_QUEUE: list[Any] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,67 +79,13 @@ def run_methods(
         In the order of `methods`.
     """
     _recordings.cache_clear()  # an earlier demo of this process may have held others under the same path
-    if workers < 2 or device != "cpu" or len(methods) < 2:
-        return [_run_method(_Job(method=m, output=output, seed=seed, device=device, threads=threads), progress.tell)
-                for m in methods]  # fmt: skip
-    share = max(1, (threads or os.cpu_count() or workers) // workers)
-    context = get_context("spawn")
-    messages = context.Queue()
-    order = sorted(methods, key=lambda method: -method.total_seconds)
-    with ThreadPoolExecutor(workers) as pool:
-        futures = {
-            method.name: pool.submit(
-                _in_own_process,
-                _Job(method=method, output=output, seed=seed, device=device, threads=share),
-                context,
-                messages,
-            )
-            for method in order
-        }
-        try:
-            _listen(list(futures.values()), messages, progress)
-        except BrokenProcessPool as error:
-            raise TrainingError(
-                "a process of the demo was killed, perhaps for want of memory; free some and give the same command "
-                "again, it continues"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        return [futures[method.name].result() for method in methods]
-
-
-def _in_own_process(job: _Job, context: BaseContext, messages: Any) -> MethodResult:
-    """Run one method in a process of its own, which gives all its memory back when it ends."""
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_remember, initargs=(messages,)) as pool:
-        return pool.submit(_in_process, job).result()
-
-
-def _listen(futures: Sequence[Future[MethodResult]], messages: Any, progress: Progress) -> None:
-    while True:
-        done, running = wait(futures, timeout=0.2)
-        for message in _waiting(messages):
-            progress.tell(message)
-        for future in done:
-            future.result()  # the first error ends the demo
-        if not running:
-            return
-
-
-def _waiting(messages: Any) -> Iterator[Any]:
-    while True:
-        try:
-            yield messages.get_nowait()
-        except Empty:
-            return
-
-
-def _remember(messages: Any) -> None:
-    _QUEUE.append(messages)
-
-
-def _in_process(job: _Job) -> MethodResult:
-    return _run_method(job, _QUEUE[0].put)
+    side_by_side = workers > 1 and device == "cpu" and len(methods) > 1
+    share = max(1, (threads or os.cpu_count() or workers) // workers) if side_by_side else threads
+    order = sorted(methods, key=lambda method: -method.total_seconds) if side_by_side else methods
+    jobs = [_Job(method=method, output=output, seed=seed, device=device, threads=share) for method in order]
+    results = run_side_by_side(_run_method, jobs, workers if side_by_side else 1, progress.tell)
+    by_name = {method.name: result for method, result in zip(order, results, strict=True)}
+    return [by_name[method.name] for method in methods]
 
 
 @cache
