@@ -15,6 +15,7 @@ from thermo_qc.config.experiment import (
     TrainConfig,
 )
 from thermo_qc.config.facts import Facts, MaterialConfig
+from thermo_qc.config.maps import MapsConfig
 from thermo_qc.config.plates import ClassBand, HoleConfig, PlateConfig
 from thermo_qc.config.simulation import (
     CameraConfig,
@@ -41,6 +42,7 @@ __all__ = [
     "LampConfig",
     "LossConfig",
     "LossTermConfig",
+    "MapsConfig",
     "MaterialConfig",
     "ModelConfig",
     "OptimiserConfig",

@@ -10,6 +10,8 @@ from thermo_qc.thermography.contrast import (
     standard_contrast,
 )
 from thermo_qc.thermography.engine import MapSet, compute_maps
+from thermo_qc.thermography.map_files import StoredMaps, read_maps, write_maps
+from thermo_qc.thermography.options import make_method, options_of
 from thermo_qc.thermography.pct import PCT, STANDARDISATIONS, compute_pct
 from thermo_qc.thermography.ppt import PPT, compute_ppt
 from thermo_qc.thermography.ppt_maps import PPTMaps
@@ -31,6 +33,7 @@ __all__ = [
     "PPTMaps",
     "PixelMethod",
     "Scene",
+    "StoredMaps",
     "TSRFit",
     "TSRMaps",
     "absolute_contrast",
@@ -40,11 +43,15 @@ __all__ = [
     "contrast_to_noise",
     "depth_from_peak_mm",
     "fit_tsr",
+    "make_method",
     "normalised_contrast",
+    "options_of",
+    "read_maps",
     "running_contrast",
     "second_derivative_peak",
     "signal_to_noise_db",
     "standard_contrast",
     "synthetic",
     "tsr_derivatives",
+    "write_maps",
 ]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
-from scipy.linalg.blas import sgemm, ssyrk
 
 from thermo_qc.thermography.scene import Gram
 
@@ -24,25 +22,42 @@ def group_frames(curves: NDArray[np.float32], group: int) -> NDArray[np.float32]
     return np.asarray(curves[:, : n_groups * group].reshape(n_pixels, n_groups, group).mean(axis=2))
 
 
-def standardise_pixels(curves: NDArray[np.float32], how: str) -> NDArray[np.float32]:
-    """Standardise every pixel's curve (n, t) over time in place, where `how` says "pixel" or "pixel_mean"."""
+def standardise_pixels(
+    curves: NDArray[np.float32], how: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Standardise every pixel's curve (n, t) over time, where `how` says "pixel" or "pixel_mean".
+
+    Returns
+    -------
+    standardised : ndarray of float32, shape (n, t)
+        ``(curves - mean) * scale``, memory of its own.
+    mean, scale : ndarray of float32, shape (n,)
+        Zero and one where `how` says nothing of pixels; the scale of a curve that does not vary is 0.
+    """
+    n_pixels, n_steps = curves.shape
+    mean, scale = np.zeros(n_pixels, dtype=np.float32), np.ones(n_pixels, dtype=np.float32)
     if not how.startswith("pixel"):
-        return curves
-    size = np.abs(curves).max(axis=1, keepdims=True)
-    curves -= curves.mean(axis=1, keepdims=True)
+        return np.array(curves, order="C"), mean, scale
+    mean = curves.mean(axis=1)
+    own = curves - mean[:, None]
     if how == "pixel":
-        std = np.sqrt(np.einsum("ij,ij->i", curves, curves)[:, None] / np.float32(curves.shape[1]))
-        curves *= np.divide(np.float32(1.0), std, out=np.zeros_like(std), where=std > 1e-6 * size)
-    return curves
+        std = np.sqrt(np.einsum("ij,ij->i", own, own) / np.float32(n_steps))
+        varies = ~(std <= 1e-6 * np.abs(mean))
+        scale = np.divide(np.float32(1.0), std, out=np.zeros_like(std), where=varies & (std != 0))
+        own *= scale[:, None]
+    return own, mean, scale
 
 
 def pilot_functions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Leading functions of time (t, p) of a sample of standardised curves (n, t): most of every other curve, too."""
-    data = sample.astype(np.float64)
-    count = min(PILOT_FUNCTIONS, *data.shape)
-    n_steps = data.shape[1]
-    _, vectors = scipy.linalg.eigh(data.T @ data, subset_by_index=[n_steps - count, n_steps - 1])
-    return np.ascontiguousarray(vectors, dtype=np.float32)
+    """Leading functions of time (t, p) of a sample of standardised curves (n, t): most of every other curve, too.
+
+    A few steps of subspace iteration from a fixed start are enough: any functions would do, these leave little.
+    """
+    count = min(PILOT_FUNCTIONS, *sample.shape)
+    vectors = np.random.default_rng(0).standard_normal((sample.shape[1], count)).astype(np.float32)
+    for _ in range(4):
+        vectors = np.linalg.qr(sample.T @ (sample @ vectors))[0]
+    return np.ascontiguousarray(vectors)
 
 
 @dataclass(eq=False)
@@ -76,12 +91,11 @@ class GramSum:
     def add(self, curves: NDArray[np.float32]) -> None:
         """Add a block of curves (n, t); overwrites it with the rest."""
         inner = curves @ self.pilot
-        # The transposed views are in Fortran's order: BLAS works on them where they lie.
-        sgemm(-1.0, self.pilot, inner.T, beta=1.0, c=curves.T, overwrite_c=1)
+        curves -= inner @ self.pilot.T
         self.n_pixels += curves.shape[0]
         self._inner += inner.astype(np.float64).T @ inner
         self._cross += inner.T @ curves
-        self._rest += ssyrk(1.0, curves.T).T  # one triangle
+        self._rest += curves.T @ curves  # NumPy knows the symmetry, and lets other threads run (SciPy's ssyrk does not)
         self._inner_sum += inner.sum(axis=0, dtype=np.float64)
         self._rest_sum += np.ones(curves.shape[0], dtype=np.float32) @ curves
 
@@ -95,8 +109,7 @@ class GramSum:
         """A^T A, float64 (t, t)."""
         pilot = self.pilot.astype(np.float64)
         mixed = pilot @ self._cross
-        rest = self._rest + np.tril(self._rest, -1).T
-        return np.asarray(pilot @ self._inner @ pilot.T + mixed + mixed.T + rest)
+        return np.asarray(pilot @ self._inner @ pilot.T + mixed + mixed.T + self._rest)
 
     def sums(self) -> NDArray[np.float64]:
         """Sum over the pixels, float64 (t,)."""

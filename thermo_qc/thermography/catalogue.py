@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt_maps import PPTMaps
 from thermo_qc.thermography.scene import GramMethod, PixelMethod
 from thermo_qc.thermography.tsr_maps import TSRMaps
@@ -11,4 +12,5 @@ __all__ = ["METHODS"]
 METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "tsr": TSRMaps,
     "ppt": PPTMaps,
+    "pct": PCTMaps,
 }

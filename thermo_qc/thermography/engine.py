@@ -158,11 +158,9 @@ class _Group:
         """Number of time steps after averaging."""
         return int(self.window.stop - self.window.start) // self.group
 
-    def prepare(self, curves: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cut, average and standardise curves (n, T) -> own memory (n, t)."""
-        part = group_frames(curves[:, self.window], self.group)
-        own = part if part.base is None else np.array(part, order="C")
-        return standardise_pixels(own, self.standardise)
+    def cut(self, curves: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cut and average curves (n, T) -> (n, t), a view where nothing is averaged."""
+        return group_frames(curves[:, self.window], self.group)
 
     def times_s(self, scene: Scene) -> NDArray[np.float64]:
         times = scene.times_s[self.window]
@@ -263,13 +261,14 @@ def _first_pass(
     scene: Scene,
     threads: int,
     count: Callable[[], None],
-) -> tuple[dict[str, list[MapImage]], list[GramSum]]:
-    """Compute maps of single pixels, and the Gram matrices."""
+) -> tuple[dict[str, list[MapImage]], list[tuple[GramSum, NDArray[np.float32]]]]:
+    """Compute maps of single pixels, the Gram matrices, and mean and scale (2, Y, X) of every pixel's curve."""
     if not (pixel or groups):
         return {}, []
     layers = {name: method.layers(scene) for name, method in pixel.items()}
     maps = {name: np.full((len(layers[name]), *scene.shape), np.nan, dtype=np.float32) for name in pixel}
-    pilots = [pilot_functions(group.prepare(sample.copy())) for group in groups]
+    pilots = [pilot_functions(standardise_pixels(group.cut(sample), group.standardise)[0]) for group in groups]
+    scaling = [np.full((2, *scene.shape), np.nan, dtype=np.float32) for _ in groups]
     own = local()
     every: list[list[GramSum]] = []
 
@@ -281,8 +280,9 @@ def _first_pass(
             rise = block.rise(part)
             for name, method in pixel.items():
                 maps[name][:, block.rows[part], block.columns[part]] = method.compute(rise.T, scene)
-            for group, buffer in zip(groups, buffers, strict=True):
-                buffer[part] = group.prepare(rise)
+            for group, buffer, pair in zip(groups, buffers, scaling, strict=True):
+                buffer[part], mean, scale = standardise_pixels(group.cut(rise), group.standardise)
+                pair[:, block.rows[part], block.columns[part]] = mean, scale
         if groups and not hasattr(own, "sums"):
             own.sums = [GramSum(pilot) for pilot in pilots]
             every.append(own.sums)
@@ -295,13 +295,13 @@ def _first_pass(
     for sums in every:
         for total, part in zip(totals, sums, strict=True):
             total.merge(part)
-    return {name: _images(layers[name], maps[name]) for name in pixel}, totals
+    return {name: _images(layers[name], maps[name]) for name in pixel}, list(zip(totals, scaling, strict=True))
 
 
 def _second_pass(
     blocks: RiseBlocks,
     groups: list[_Group],
-    sums: list[GramSum],
+    sums: list[tuple[GramSum, NDArray[np.float32]]],
     scene: Scene,
     threads: int,
     count: Callable[[], None],
@@ -314,7 +314,7 @@ def _second_pass(
     operators: list[NDArray[np.float64]] = []
     offsets: list[NDArray[np.float64]] = []
     images = []
-    for group, total in zip(groups, sums, strict=True):
+    for group, (total, _) in zip(groups, sums, strict=True):
         gram, offset, scale = total.standardised(group.standardise, group.times_s(scene))
         functions = [np.asarray(method.time_functions(gram, scene)) for method in group.methods.values()]
         operator = np.concatenate(functions, axis=1) * scale[:, None]
@@ -329,9 +329,11 @@ def _second_pass(
         block = blocks.read(tile)
         for part in _parts(block):
             rise = block.rise(part)
-            for group, operator, offset, image in zip(groups, single, offsets, images, strict=True):
-                values = group.prepare(rise) @ operator
-                image[:, block.rows[part], block.columns[part]] = (values - offset).T
+            places = block.rows[part], block.columns[part]
+            for group, operator, offset, image, (_, pair) in zip(groups, single, offsets, images, sums, strict=True):
+                mean, scale = pair[0][places][:, None], pair[1][places][:, None]
+                values = (group.cut(rise) @ operator - mean * operator.sum(axis=0)) * scale
+                image[:, *places] = (values - offset).T
 
     for _ in run_tiles(work, blocks.tiles, threads, count):
         pass

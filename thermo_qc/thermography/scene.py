@@ -204,8 +204,15 @@ class GramMethod(Protocol):
     The engine reads the recording once for the Gram matrix and once for the images.
     """
 
-    standardise: str  # one of `thermo_qc.thermography.pct.STANDARDISATIONS`
-    max_frames: int  # longer windows are averaged in groups
+    @property
+    def standardise(self) -> str:
+        """One of `thermo_qc.thermography.pct.STANDARDISATIONS`."""
+        ...
+
+    @property
+    def max_frames(self) -> int:
+        """Longer windows are averaged in equal groups of neighbouring frames."""
+        ...
 
     def window(self, scene: Scene) -> slice:
         """Frames that take part."""

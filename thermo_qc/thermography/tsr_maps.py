@@ -89,8 +89,8 @@ class TSRMaps:
             ]
         for wanted, short, title, unit, scale in (
             (self.synthetic, "synthetic", "synthetic rise", scene.unit, "sequential"),
-            (self.first, "d1", "first derivative d ln T / d ln t", "1", "sequential"),
-            (self.second, "d2", "second derivative of ln T by ln t", "1", "diverging"),
+            (self.first, "d1", "first log derivative", "1", "sequential"),
+            (self.second, "d2", "second log derivative", "1", "diverging"),
         ):
             if wanted:
                 layers += [
@@ -108,11 +108,19 @@ class TSRMaps:
         if self.peak:
             layers.append(
                 Layer(
-                    name="tsr_d2_peak_time", unit="s", title="TSR time of the second derivative's peak", metadata=common
+                    name="tsr_d2_peak_time",
+                    unit="s",
+                    title="TSR time of the second log derivative's peak",
+                    metadata=common,
                 )
             )
             layers.append(
-                Layer(name="tsr_d2_peak", unit="1", title="TSR height of the second derivative's peak", metadata=common)
+                Layer(
+                    name="tsr_d2_peak",
+                    unit="1",
+                    title="TSR height of the second log derivative's peak",
+                    metadata=common,
+                )
             )
         return tuple(layers)
 
