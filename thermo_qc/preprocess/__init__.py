@@ -9,8 +9,12 @@ from thermo_qc.preprocess.quality import RecordingQuality, assess_recording
 from thermo_qc.preprocess.rectify import rectify
 from thermo_qc.preprocess.reference import mean_curve, reference_curve, subtract_reference
 from thermo_qc.preprocess.registration import Registration, fit_homography, plate_coordinates
+from thermo_qc.preprocess.shutter import ShutterJumps, find_shutter_jumps, remove_shutter_jumps
+from thermo_qc.preprocess.smooth_space import smooth_in_space
+from thermo_qc.preprocess.smooth_time import smooth_in_time
 from thermo_qc.preprocess.statistics import PixelStatistics, estimate_noise, pixel_statistics
 from thermo_qc.preprocess.timebase import linear_times_s, log_times_s, resample_times, resampling_matrix
+from thermo_qc.preprocess.uniformity import correct_heating_by_early_frames, correct_heating_by_surface
 
 __all__ = [
     "PIXEL_MODES",
@@ -19,13 +23,17 @@ __all__ = [
     "PixelStatistics",
     "RecordingQuality",
     "Registration",
+    "ShutterJumps",
     "assess_recording",
     "cold_frame",
+    "correct_heating_by_early_frames",
+    "correct_heating_by_surface",
     "detect_heating",
     "detect_heating_stop",
     "estimate_noise",
     "find_dead_pixels",
     "find_flickering_pixels",
+    "find_shutter_jumps",
     "fit_homography",
     "linear_times_s",
     "log_times_s",
@@ -38,10 +46,13 @@ __all__ = [
     "plate_coordinates",
     "rectify",
     "reference_curve",
+    "remove_shutter_jumps",
     "repair_pixels",
     "replace_dead_pixels",
     "resample_times",
     "resampling_matrix",
+    "smooth_in_space",
+    "smooth_in_time",
     "subtract_cold_frame",
     "subtract_reference",
 ]

@@ -37,11 +37,12 @@ def find_flickering_pixels(
 
     Of every pixel's curve the median of its 3 x 3 neighbourhood is taken off, frame by frame: what the plate and the
     camera as a whole do is gone. A pixel flickers when (1) the noise of the rest (median absolute second difference
-    in time) is `noise_ratio` times the median of the 5 x 5 pixels round it and of the camera, or (2) second differences of the rest, of
-    single frames or of means of 4 or 16 frames, exceed `jump_sigmas` standard deviations of that noise at six places
-    or more: three jumps between two levels, of which each bends the curve twice. Frames at a start or end of the
-    heating, at jumps of the whole picture, and where the plate itself bends much have no part in (2). Connected groups of more than 30 such pixels are no
-    flickering pixels but a disturbance of a region, and left alone.
+    in time) is `noise_ratio` times the camera's and the median of that of the 5 x 5 pixels round it, or (2) second
+    differences of the rest, of single frames or of means of 4 or 16 frames, exceed `jump_sigmas` standard deviations
+    of that noise at six places or more: three jumps between two levels, of which each bends the curve twice. Frames at
+    a start or end of the heating, at jumps of the whole picture, and where the plate itself bends much have no part in
+    (2). Connected groups of more than 30 such pixels are no flickering pixels but a disturbance of a region, and left
+    alone.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ WINDOW_FRAMES = 8
 LARGEST_KINK = 0.5
 
 
-def candidates(differences: NDArray[np.float64], floor: float = 0.0) -> NDArray[np.intp]:
+def candidates(differences: NDArray[np.float64], floor: float = 0.0, apart: int = 2) -> NDArray[np.intp]:
     """Find single differences that stand out of those round them.
 
     Parameters
@@ -25,13 +25,14 @@ def candidates(differences: NDArray[np.float64], floor: float = 0.0) -> NDArray[
         Difference of every frame to the one before; NaN where unknown (the first).
     floor : float
         Deviations up to this are never told.
+    apart : int
+        Of several that close together, frames, only the largest is told.
 
     Returns
     -------
     ndarray of int, shape (n,)
         Frames whose difference deviates from the mean of the medians of the three before and the three after it, by
-        eight times both the curve's robust scatter of such deviations and that within six frames; of several within
-        two frames the largest. Growing.
+        eight times both the curve's robust scatter of such deviations and that within six frames. Growing.
     """
     n = differences.size
     if n < 2 * SIDE + 1:
@@ -44,7 +45,7 @@ def candidates(differences: NDArray[np.float64], floor: float = 0.0) -> NDArray[
     sigma = MAD_TO_STD * float(np.nanmedian(deviation)) if np.isfinite(deviation).any() else 0.0
     padded = np.pad(deviation, NEIGHBOURS, constant_values=np.nan)
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
-    largest = np.nan_to_num(near[:, NEIGHBOURS - 2 : NEIGHBOURS + 3], nan=0.0).max(axis=1)
+    largest = np.nan_to_num(near[:, NEIGHBOURS - apart : NEIGHBOURS + apart + 1], nan=0.0).max(axis=1)
     near[:, NEIGHBOURS - 1 : NEIGHBOURS + 2] = np.nan
     local = MAD_TO_STD * np.nan_to_num(_median(near))
     known = np.nan_to_num(deviation)
