@@ -42,6 +42,11 @@ class CurveBlock:
 
     def rise(self, part: slice = slice(None)) -> NDArray[np.float32]:
         """Rise of some of the pixels, float32 (m, T), in memory of its own."""
+        if self.values.dtype == np.float64:  # single precision of 300 K would round at a millikelvin's hundredth
+            exact = np.array(self.values[part], order="C")
+            for offset in self.cold:
+                exact -= offset[part]
+            return exact.astype(np.float32)
         curves = np.array(self.values[part], dtype=np.float32, order="C")
         for offset in self.cold:
             curves -= offset[part]
