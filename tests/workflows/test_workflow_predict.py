@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -187,3 +188,80 @@ def test_a_model_that_compares_with_a_sound_region_needs_one_and_uses_it(lab: Pa
     arguments = ["predict", str(run), str(lab / "first.h5"), "-o", str(out)]
     assert main(arguments) == 2
     assert main([*arguments, "--overwrite", "--sound", str(tmp_path / "first_sound.png")]) == 0
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_tables_cover_all_calls_into_one_folder(forest_run: Path, lab: Path, tmp_path: Path) -> None:
+    bad, worse, out = tmp_path / "bad.h5", tmp_path / "worse.h5", tmp_path / "out"
+    bad.write_bytes(b"nothing")
+    worse.write_bytes(b"nothing")
+    start = ["predict", str(forest_run), "-o", str(out)]
+    assert main([*start, str(lab / "first.h5"), str(bad), str(worse)]) == 3
+    assert [Path(row["recording"]).name for row in _table(out / "failures.csv")] == ["bad.h5", "worse.h5"]
+    shutil.copy(lab / "second.h5", bad)
+    assert main([*start, str(bad)]) == 0
+    assert [row["result"] for row in _table(out / "summary.csv")] == ["bad", "first"]
+    assert [Path(row["recording"]).name for row in _table(out / "failures.csv")] == ["worse.h5"]
+    for ending in (".h5", ".png", ".csv"):
+        (out / f"first{ending}").unlink()
+    shutil.copy(lab / "second.h5", worse)
+    assert main([*start, str(worse)]) == 0
+    rows = _table(out / "summary.csv")
+    assert [row["result"] for row in rows] == ["bad", "worse"]  # the results of first have gone
+    assert rows[0]["n_indications"] == rows[1]["n_indications"] and int(rows[0]["n_indications"]) > 0
+    assert not (out / "failures.csv").exists()
+
+
+def test_a_result_is_not_replaced_by_another_recording_of_its_name(
+    forest_run: Path, lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / name / "plate.h5" for name in ("monday", "tuesday")]
+    for path, source in zip(paths, ("first", "second"), strict=True):
+        path.parent.mkdir()
+        shutil.copy(lab / f"{source}.h5", path)
+    out = tmp_path / "out"
+    start = ["predict", str(forest_run), "-o", str(out)]
+    assert main([*start, str(paths[0])]) == 0
+    before = (out / "plate.h5").read_bytes()
+    capsys.readouterr()
+    assert main([*start, str(paths[1])]) == 2
+    message = capsys.readouterr().err
+    assert f"{paths[1]}: its results would replace those of {paths[0]}" in message and message.count("\n") == 1
+    assert main([*start, str(paths[1]), str(lab / "first.h5")]) == 3  # the run goes on
+    assert (out / "plate.h5").read_bytes() == before
+    assert [row["result"] for row in _table(out / "summary.csv")] == ["first", "plate"]
+    (failure,) = _table(out / "failures.csv")
+    assert "choose another output folder, or name both recordings in one call" in failure["reason"]
+    assert main([*start, *map(str, paths)]) == 0  # the way out
+    assert (out / "plate.h5").read_bytes() == before
+    rows = {Path(row["result"]).as_posix(): row["recording"] for row in _table(out / "summary.csv")}
+    assert rows == {"first": str(lab / "first.h5"), "plate": str(paths[0]), "tuesday/plate": str(paths[1])}
+    paths[0].rename(tmp_path / "archived.h5")
+    paths[1].rename(tmp_path / "plate.h5")
+    assert main([*start, str(tmp_path / "plate.h5")]) == 0  # nobody is there any more to whom the old one belongs
+    assert (out / "plate.h5").read_bytes() != before
+
+
+def test_overwrite_redoes_what_is_up_to_date(forest_run: Path, lab: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", str(forest_run), str(lab / "first.h5"), "-o", str(out)]
+    assert main(arguments) == 0
+    before = (out / "first.h5").stat().st_mtime_ns
+    assert main([*arguments, "--overwrite"]) == 0
+    assert (out / "first.h5").stat().st_mtime_ns > before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_a_file_name_that_is_no_text(forest_run: Path, lab: Path, tmp_path: Path) -> None:
+    recording, out = tmp_path / "pl\udcffate.h5", tmp_path / "out"
+    try:
+        shutil.copy(lab / "first.h5", recording)
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    arguments = ["predict", str(forest_run), str(recording), str(lab / "second.h5"), "-o", str(out)]
+    assert main(arguments) == 0
+    assert [row["result"] for row in _table(out / "summary.csv")] == ["pl\\udcffate", "second"]

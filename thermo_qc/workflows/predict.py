@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import h5py
-import numpy as np
 
 from thermo_qc.errors import InputError, OutputError, ThermoQCError
 from thermo_qc.indications import Indication, find_indications, indications_to_csv
 from thermo_qc.inspection import DefectMap, load_model, predict_sequence, write_defect_map
-from thermo_qc.io import read_region, read_sequence, sha256_of, write_csv
+from thermo_qc.io import read_region, read_sequence, sha256_of
 from thermo_qc.models import TrainedModel
 from thermo_qc.report.pictures import draw_prediction
-from thermo_qc.sequence import ThermalSequence
+from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import MEMORY_BYTES, check_frames, frames_bytes
 from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.predict_folder import (
+    ENDINGS,
+    Prediction,
+    attributes_of,
+    check_apart,
+    check_free,
+    finished,
+    name_of,
+    output_names,
+    stored_results,
+    text_of,
+    write_tables,
+)
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 from thermo_qc.workflows.scoring import representative_frame
 
 __all__ = ["Prediction", "output_names", "run"]
 
 log = logging.getLogger(__name__)
-
-_OWN = ("summary", "failures")  # tables of the run itself
-_ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What became of one recording: its output stem and either counts or the reason why it failed."""
-
-    recording: Path
-    stem: str
-    n_indications: int = 0
-    defect_fraction: float = 0.0
-    skipped: bool = False
-    error: str = ""
 
 
 def run(
@@ -68,7 +61,8 @@ def run(
     recordings : sequence of Path
         Files or folders of frames.
     output : Path
-        Folder for ``<stem>.h5``, ``.png``, ``.csv`` and ``summary.csv``.
+        Folder for ``<stem>.h5``, ``.png``, ``.csv`` and the tables: ``summary.csv`` lists every result in the folder
+        of the same models and options, ``failures.csv`` the recordings that none of the calls could do.
     method : str, optional
         Which run, when `model_path` holds several.
     overwrite : bool
@@ -101,7 +95,7 @@ def run(
     if not recordings:
         raise InputError("no recording was named; give at least one file")
     names = output_names(recordings)
-    _check_apart(names, output)
+    check_apart(names, output)
     models = load_model(model_path, method)
     if threads is not None:
         set_threads(threads)
@@ -117,7 +111,9 @@ def run(
     with undone_if_refused(folder):
         folder.update(model=str(model_path), **identity)
         results: list[Prediction] = []
-        for recording, stem in names:
+        stored = stored_results(output, fingerprint)
+        for recording, name in names:
+            stem = name_of(recording, stored, name)
             try:
                 result = _predict_one(
                     models,
@@ -130,6 +126,7 @@ def run(
                     sound=sound,
                     facts=facts or {},
                     run_id=fingerprint,
+                    redo=overwrite,
                 )
             except OutputError:
                 raise
@@ -141,49 +138,9 @@ def run(
             results.append(result)
             if on_progress is not None:
                 on_progress(result)
-        _write_tables(output, results)
+        write_tables(folder, results)
     folder.finish()
     return results
-
-
-def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Give every recording its own output stem, relative to the output folder.
-
-    Files of one name in different folders keep their folders below the deepest common one; files that differ only in
-    their ending keep the ending.
-    """
-    stems = Counter(path.stem for path in recordings)
-    names = ["" if stems[path.stem] > 1 else path.name if path.stem in _OWN else path.stem for path in recordings]
-    if all(names):
-        return list(zip(recordings, names, strict=True))
-    absolute = [path.resolve() for path in recordings]
-    if len(set(absolute)) < len(absolute):
-        twice = next(path for path, count in Counter(absolute).items() if count > 1)
-        raise InputError(f"{twice} was named twice; name each recording once")
-    common = _common_parent(absolute)
-    kept = [path.relative_to(common).with_suffix("") for path in absolute]
-    clashes = Counter(str(path) for path in kept)
-    return [
-        (path, name or (str(short) if clashes[str(short)] == 1 else str(full.relative_to(common))))
-        for path, name, short, full in zip(recordings, names, kept, absolute, strict=True)
-    ]
-
-
-def _check_apart(names: Sequence[tuple[Path, str]], output: Path) -> None:
-    """Refuse an output folder where a result would replace one of the recordings."""
-    own = {path.resolve() for path, _ in names}
-    for path, stem in names:
-        for ending in _ENDINGS:
-            if (output / f"{stem}{ending}").resolve() in own:
-                raise OutputError(
-                    f"the results of {path} would replace the recording {output / f'{stem}{ending}'}; "
-                    "choose another output folder"
-                )
-
-
-def _common_parent(paths: Sequence[Path]) -> Path:
-    parents = [set(path.parents) for path in paths]
-    return max(set.intersection(*parents), key=lambda parent: len(parent.parts))
 
 
 def _predict_one(
@@ -198,13 +155,22 @@ def _predict_one(
     sound: Path | None,
     facts: dict[str, Any],
     run_id: str,
+    redo: bool,
 ) -> Prediction:
     base = output / stem
+    if not redo:
+        check_free(base, output, recording, run_id)
     sequence = read_sequence(recording, **facts)
     digest = sha256_of(recording)
-    done = _done(base, digest, run_id)
+    done = None if redo else finished(base, output, run_id, digest)
     if done is not None:
-        return Prediction(recording=recording, stem=stem, skipped=True, **done)
+        return Prediction(
+            recording=recording,
+            stem=stem,
+            n_indications=done.n_indications,
+            defect_fraction=done.defect_fraction,
+            skipped=True,
+        )
     if frames_bytes(sequence) <= MEMORY_BYTES:  # a longer one stays in its file
         sequence = sequence.loaded()
     check_frames(sequence, str(recording))
@@ -224,7 +190,7 @@ def _predict_one(
         min_area_px=min_area_px,
     )
     fraction = _defect_fraction(prediction)
-    paths = [base.with_name(base.name + ending) for ending in _ENDINGS]
+    paths = [base.with_name(base.name + ending) for ending in ENDINGS]
     try:
         indications_to_csv(indications, paths[0])
         _draw(
@@ -239,7 +205,7 @@ def _predict_one(
         write_defect_map(
             prediction,
             paths[2],
-            extra_attributes={"run": run_id, "n_indications": len(indications), "defect_fraction": fraction},
+            extra_attributes=attributes_of(recording, run_id, n_indications=len(indications), defect_fraction=fraction),
         )
     except OutputError:
         for path in paths:
@@ -266,44 +232,12 @@ def _draw(
         class_names=prediction.class_names,
         pixel_pitch_mm=prediction.pixel_pitch_mm,
         indications=indications,
-        title=f"{recording.name}: {'rise' if rise else 'frame'} at {time_s:.4g} s",
+        title=f"{text_of(Path(recording.name))}: {'rise' if rise else 'frame'} at {time_s:.4g} s",
         unit=unit,
         path=path,
     )
 
 
 def _defect_fraction(prediction: DefectMap) -> float:
-    used = prediction.class_map != 255
+    used = prediction.class_map != IGNORE_LABEL
     return float(((prediction.class_map > 0) & used).sum() / max(1, used.sum()))
-
-
-def _done(base: Path, digest: str, run_id: str) -> dict[str, Any] | None:
-    """Return the counts of a finished map of the same recording, model and options; it is written last of three."""
-    target = base.with_name(base.name + ".h5")
-    if not all(base.with_name(base.name + ending).is_file() for ending in _ENDINGS):
-        return None
-    try:
-        with h5py.File(target, "r") as file:
-            if file.attrs.get("run") != run_id or file.attrs.get("input_sha256") != digest:
-                return None
-            return {
-                "n_indications": int(file.attrs["n_indications"]),
-                "defect_fraction": float(np.float64(file.attrs["defect_fraction"])),
-            }
-    except (OSError, KeyError):
-        return None
-
-
-def _write_tables(output: Path, results: Sequence[Prediction]) -> None:
-    good = [
-        (str(result.recording), result.stem, result.n_indications, result.defect_fraction)
-        for result in results
-        if not result.error
-    ]
-    bad = [(str(result.recording), result.error) for result in results if result.error]
-    columns = ("recording", "result", "n_indications", "defect_fraction")
-    write_csv(output / "summary.csv", columns, good, digits=6)
-    if bad:
-        write_csv(output / "failures.csv", ("recording", "reason"), bad)
-    else:
-        (output / "failures.csv").unlink(missing_ok=True)
