@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,3 +59,18 @@ def test_plans_name_files_that_exist() -> None:
             load_config(SimulationConfig, PACKAGED / "acquisitions" / f"{acquisition}.yaml", plan.simulation_overrides)
         for method in plan.methods:
             load_config(ExperimentConfig, PACKAGED / "methods" / f"{method.name}.yaml", method.overrides)
+
+
+def test_simulations_run_side_by_side_and_tell_how_far_they_are(tmp_path: Path) -> None:
+    plan = replace(demo.load_plan("tiny"), acquisitions=("a1_two_lamps",))
+    told: list[tuple[str, str, float]] = []
+    progress = SimpleNamespace(tell=told.append)
+    demo._simulate(plan, tmp_path, seed=0, workers=2, progress=progress)
+    names = {"a1_two_lamps", plan.unseen}
+    assert {path.stem for path in (tmp_path / "data").glob("*.h5")} == names
+    assert told[-2:] == [
+        ("simulation", "2 of 2 recordings", plan.simulation_seconds),
+        ("simulation", "", plan.simulation_seconds),
+    ]
+    seconds = [message[2] for message in told]
+    assert seconds == sorted(seconds) and len(set(seconds)) > 10
