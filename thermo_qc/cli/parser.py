@@ -19,6 +19,7 @@ Verb = Callable[[argparse.Namespace], int]
 FACT_OPTIONS: dict[str, tuple[type, str]] = {
     "variable": (str, "variable, field or dataset that holds the frames, for example F1.images"),
     "axes": (str, "order of its axes: t time, y row, x column, for example yxt"),
+    "frame_shape": (str, "rows x columns of a CSV table with a row per frame, for example 480x640"),
     "unit": (str, "K, degC or counts"),
     "frame_rate_hz": (float, "frames per second"),
     "t_first_s": (float, "time of the first frame on the file's own time axis"),
@@ -117,6 +118,30 @@ def _add_recording_verbs(table: Any) -> None:
     _output(register, "registration (.yaml) or the registered recording with truth (.h5)")
     _facts(register)
 
+    maps = _verb(table, "maps", verbs.maps, "compute classical maps (TSR, PPT, PCT, ...) of a recording")
+    maps.add_argument("recording", type=Path, metavar="FILE")
+    maps.add_argument(
+        "--methods",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="methods by name, or all (tsr ppt pct contrast host, where they are possible)",
+    )
+    maps.add_argument("--list", action=_ListMethods, nargs=0, help="name all methods and leave")
+    maps.add_argument("--config", type=Path, metavar="FILE", help="YAML file with methods and their options, prepare")
+    maps.add_argument(
+        "--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="option, for example tsr.order=7"
+    )
+    maps.add_argument(
+        "--prepare", nargs="+", default=[], metavar="STEP", help="preparation steps in their order, before the maps"
+    )
+    maps.add_argument("--region", type=Path, metavar="PNG", help="mask image; maps are made only where it is not 0")
+    maps.add_argument("--sound", type=Path, metavar="PNG", help="mask image of a region known to be sound")
+    maps.add_argument("--no-pictures", action="store_true", help="write the HDF5 file only")
+    maps.add_argument("--threads", type=_whole(1), metavar="N", help="cores to use (all)")
+    _output(maps, "folder for the maps")
+    _facts(maps)
+
     simulate = _verb(table, "simulate", verbs.simulate, "simulate a recording of a plate with its truth")
     _config(simulate)
     _output(simulate, "HDF5 file to write")
@@ -176,6 +201,14 @@ def _add_result_verbs(table: Any) -> None:
     report.add_argument("run", type=Path, metavar="RUN")
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (RUN/report.html)")
     report.add_argument("--overwrite", action="store_true", help="replace the file named with -o")
+
+
+class _ListMethods(argparse.Action):
+    """Print the methods of the maps verb and leave, as --version does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        verbs.list_methods()
+        parser.exit()
 
 
 def _verb(table: Any, name: str, function: Verb, text: str) -> argparse.ArgumentParser:

@@ -10,7 +10,20 @@ from typing import Any
 
 from thermo_qc.errors import ConfigError, ThermoQCError
 
-__all__ = ["convert", "cv", "demo", "evaluate", "info", "predict", "register", "report", "simulate", "train"]
+__all__ = [
+    "convert",
+    "cv",
+    "demo",
+    "evaluate",
+    "info",
+    "list_methods",
+    "maps",
+    "predict",
+    "register",
+    "report",
+    "simulate",
+    "train",
+]
 
 _POINT_FIELDS = 4
 
@@ -67,6 +80,49 @@ def register(arguments: Namespace) -> int:
     if result.warning:
         print(f"thermo-qc: {result.warning}", file=sys.stderr)
     return 0
+
+
+def maps(arguments: Namespace) -> int:
+    """Compute maps of one recording."""
+    from tqdm import tqdm
+
+    from thermo_qc.workflows import maps as workflow
+
+    with tqdm(unit="tile", disable=None, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = workflow.run(
+            arguments.recording,
+            arguments.output,
+            methods=[name for text in arguments.methods for name in text.split(",") if name],
+            config=arguments.config,
+            overrides=tuple(arguments.set),
+            prepare=[step for text in arguments.prepare for step in text.split(",") if step],
+            region=arguments.region,
+            sound=arguments.sound,
+            threads=_threads(arguments),
+            pictures=not arguments.no_pictures,
+            overwrite=arguments.overwrite,
+            facts=_facts(arguments),
+            progress=show,
+        )
+    for name, reason in result.skipped.items():
+        print(f"left out {name}: {reason}", file=sys.stderr)
+    print(f"wrote {result.file} ({result.n_maps} maps)")
+    for page in result.overviews:
+        print(f"wrote {page}")
+    return 0
+
+
+def list_methods() -> None:
+    """Print every method of the maps verb with a line on it."""
+    from thermo_qc.thermography import METHODS
+
+    for name, method in METHODS.items():
+        print(f"{name:18} {(method.__doc__ or '').strip().splitlines()[0]}")
 
 
 def simulate(arguments: Namespace) -> int:
