@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,7 +29,7 @@ __all__ = ["Prepared", "prepare", "prepare_once"]
 
 SMALLEST_NOISE_SHARE = 1e-5
 
-_PREPARED: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,40 +129,31 @@ def prepare(
     )
 
 
-def prepare_once(
-    sequence: ThermalSequence,
-    *,
-    time: TimeAxis,
-    subtract_cold: bool = True,
-    replace_dead: bool = True,
-    normalise_mode: str = "pixel_mean",
-    region: NDArray[np.bool_] | None = None,
-) -> Prepared:
-    """Prepare a recording in memory once for all folds and models that see it alike; see `prepare`.
+def _once(
+    function: Callable[Concatenate[ThermalSequence, P], Prepared],
+) -> Callable[Concatenate[ThermalSequence, P], Prepared]:
+    """Keep what a function makes of a recording in memory, by its other arguments, as long as the recording lives."""
+    kept: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
 
-    The result is kept as long as the sequence itself lives, and cannot be written to. Recordings that lie in a file and
-    parts of a recording (`region`) are prepared anew each time.
-    """
-    if sequence.is_lazy or region is not None:
-        return prepare(
-            sequence,
-            time=time,
-            subtract_cold=subtract_cold,
-            replace_dead=replace_dead,
-            normalise_mode=normalise_mode,
-            region=region,
-        )
-    known = _PREPARED.setdefault(sequence, {})
-    key = (time, subtract_cold, replace_dead, normalise_mode)
-    if key not in known:
-        prepared = prepare(
-            sequence, time=time, subtract_cold=subtract_cold, replace_dead=replace_dead, normalise_mode=normalise_mode
-        )
-        for values in vars(prepared).values():
-            if isinstance(values, np.ndarray):
-                values.flags.writeable = False
-        known[key] = prepared
-    return known[key]
+    @wraps(function)
+    def remembered(sequence: ThermalSequence, /, *arguments: P.args, **options: P.kwargs) -> Prepared:
+        if sequence.is_lazy or not all(isinstance(value, Hashable) for value in (*arguments, *options.values())):
+            return function(sequence, *arguments, **options)
+        known, key = kept.setdefault(sequence, {}), (arguments, *sorted(options.items()))
+        if key not in known:
+            known[key] = function(sequence, *arguments, **options)
+            for values in vars(known[key]).values():
+                if isinstance(values, np.ndarray):
+                    values.flags.writeable = False
+        return known[key]
+
+    return remembered
+
+
+prepare_once = _once(prepare)
+"""`prepare` for all folds and models that see a recording alike: the result is kept as long as the sequence lives, and
+cannot be written to. Recordings that lie in a file and parts of a recording (`region`) are prepared anew each time.
+"""
 
 
 def _noise(sequence: ThermalSequence) -> float:

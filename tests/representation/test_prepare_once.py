@@ -1,0 +1,71 @@
+"""Preparation that is done once: for whom it is kept, for how long, and that nobody can change it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thermo_qc.io import read_sequence, write_sequence
+from thermo_qc.representation import TimeAxis
+from thermo_qc.representation.prepare import prepare, prepare_once
+from thermo_qc.sequence import ThermalSequence
+
+Recording = Callable[..., ThermalSequence]
+TIME = TimeAxis(n_steps=6)
+
+
+def test_the_same_view_of_a_recording_is_prepared_once(recording: Recording) -> None:
+    sequence = recording()
+    first = prepare_once(sequence, time=TIME, normalise_mode="pixel_mean")
+    assert prepare_once(sequence, normalise_mode="pixel_mean", time=TimeAxis(n_steps=6)) is first
+    np.testing.assert_array_equal(first.values, prepare(sequence, time=TIME).values)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"time": TimeAxis(n_steps=5)}, {"normalise_mode": "none"}, {"replace_dead": False}, {"subtract_cold": False}],
+)
+def test_another_view_is_another_result(recording: Recording, other: dict[str, object]) -> None:
+    sequence = recording()
+    first = prepare_once(sequence, time=TIME)
+    second = prepare_once(sequence, **{"time": TIME, **other})
+    assert second is not first
+    np.testing.assert_array_equal(second.values, prepare(sequence, **{"time": TIME, **other}).values)
+
+
+def test_another_recording_is_another_result(recording: Recording) -> None:
+    assert prepare_once(recording(power=2.0), time=TIME) is not prepare_once(recording(), time=TIME)
+
+
+def test_what_is_kept_cannot_be_written_to(recording: Recording) -> None:
+    prepared = prepare_once(recording(), time=TIME)
+    for array in (prepared.rise, prepared.values, prepared.valid, prepared.elapsed_s, prepared.white_noise):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+def test_parts_and_files_are_prepared_anew(recording: Recording, tmp_path: Path) -> None:
+    sequence = recording()
+    region = np.zeros(sequence.frame_shape, dtype=bool)
+    region[4:20, 4:20] = True
+    part = prepare_once(sequence, time=TIME, region=region)
+    assert prepare_once(sequence, time=TIME, region=region) is not part
+    assert not part.valid[~region].any() and part.values.flags.writeable
+    write_sequence(sequence, tmp_path / "recording.h5")
+    filed = read_sequence(tmp_path / "recording.h5")
+    assert filed.is_lazy
+    assert prepare_once(filed, time=TIME) is not prepare_once(filed, time=TIME)
+
+
+def test_the_result_goes_with_its_recording(recording: Recording) -> None:
+    sequence = recording()
+    prepared = weakref.ref(prepare_once(sequence, time=TIME))
+    assert prepared() is not None
+    del sequence
+    gc.collect()
+    assert prepared() is None
