@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from thermo_qc.cli import main
 from thermo_qc.evaluation import Splits
+from thermo_qc.io import read_sequence, write_sequence
 from thermo_qc.workflows import cv
 
 
@@ -107,3 +110,32 @@ def test_a_fold_that_is_not_there(lab: Path, tmp_path: Path, capsys: pytest.Capt
     arguments = ["cv", str(lab / "forest.yaml"), "--manifest", str(lab / "manifest.yaml"), "-o", str(tmp_path / "run")]
     assert main([*arguments, "--fold", "7"]) == 2
     assert "folds 0 to 1" in capsys.readouterr().err
+
+
+def test_without_a_pixel_pitch_lengths_are_unknown_and_not_wrong(
+    forest_run: Path, lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = []
+    for name in ("first", "second"):
+        sequence = read_sequence(lab / f"{name}.h5").loaded()
+        defects = tuple(replace(defect, diameter_mm=None) for defect in sequence.truth.defects)
+        bare = replace(sequence, pixel_pitch_mm=None, truth=replace(sequence.truth, defects=defects))
+        write_sequence(bare, tmp_path / f"{name}.h5")
+        entry = {"key": name, "recording": f"{name}.h5", "plate": str(lab / "little.yaml"), "acquisition": name}
+        entries.append(entry)
+    manifest, out = tmp_path / "manifest.yaml", tmp_path / "out"
+    manifest.write_text(yaml.safe_dump({"recordings": entries}), encoding="utf-8")
+    assert main(["evaluate", str(forest_run), str(manifest), "-o", str(out)]) == 0
+    metrics = _metrics(out)
+    assert len(metrics["holes"]) == 8
+    assert all(hole["diameter_mm"] is None and hole["depth_mm"] > 0 for hole in metrics["holes"])
+    assert metrics["grid"]["diameters_mm"] == []
+    assert (out / "report.html").is_file()
+    capsys.readouterr()
+    for by in ("block", "defect"):
+        folds = ["--set", f"folds.by={by}", "--set", "folds.k=2"]
+        arguments = ["cv", str(lab / "forest.yaml"), "--manifest", str(manifest), "-o", str(tmp_path / by), *folds]
+        assert main(arguments) == 2
+        message = capsys.readouterr().err
+        assert "'first' has no pixel pitch" in message and "give pixel_pitch_mm or fold by acquisition" in message
+        assert message.count("\n") == 1 and not (tmp_path / by).exists()

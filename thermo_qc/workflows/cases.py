@@ -18,7 +18,6 @@ from thermo_qc.sequence import ThermalSequence, Truth
 
 __all__ = ["LabelledRecording", "check_fits", "check_frames", "class_depths_mm", "frames_bytes", "load_recordings"]
 
-_FALLBACK_PITCH_MM = 1.0
 MEMORY_BYTES = 2 * 2**30  # recordings up to this sum are kept in memory, the others stay in their files
 
 
@@ -62,11 +61,6 @@ class LabelledRecording:
         if self.sequence.truth is None:
             raise TruthError(f"recording '{self.key}' has no truth")
         return self.sequence.truth
-
-    @property
-    def pitch_mm(self) -> float:
-        """Pixel pitch, mm; 1 when unknown (lengths are then pixels)."""
-        return self.sequence.pixel_pitch_mm or _FALLBACK_PITCH_MM
 
     def fold_item(self) -> FoldItem:
         """Say what the folds need to know; the guard ring is the diffusion length at the end of the recording."""

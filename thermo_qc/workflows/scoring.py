@@ -79,7 +79,7 @@ def holes_of(
         recording.truth,
         prediction.class_map,
         scheme=recording.scheme,
-        pixel_pitch_mm=recording.pitch_mm,
+        pixel_pitch_mm=recording.sequence.pixel_pitch_mm,
         key=recording.key,
         depth_map_mm=prediction.depth_mm,
         netd_k=recording.sequence.netd_k,
