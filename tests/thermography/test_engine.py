@@ -26,7 +26,7 @@ from thermo_qc.thermography import (
     tsr_derivatives,
 )
 from thermo_qc.thermography.accumulate import GramSum, group_frames, pilot_functions, standardise_pixels
-from thermo_qc.thermography.blocks import RiseBlocks, run_tiles
+from thermo_qc.thermography.blocks import RiseBlocks, heated_pixels, run_tiles
 
 STOP_S = 0.01
 
@@ -369,3 +369,25 @@ def test_times_outside_the_cooling_are_refused(plate):
         compute_maps(plate, {"ppt": make_method("ppt", {"t_start_s": 90.0})})
     with pytest.raises(SequenceError, match="components are wanted"):
         compute_maps(plate, {"pct": make_method("pct", {"n_components": 151})})
+
+
+def test_what_lies_beside_the_plate_is_not_mapped(plate):
+    frames = plate.frames.copy()
+    rng = np.random.default_rng(1)
+    beside = np.zeros(plate.frame_shape, dtype=bool)
+    beside[:, 35:] = True
+    frames[:, beside] = 300 + rng.normal(0, 0.01, (plate.n_frames, int(beside.sum())))
+    maps = compute_maps(replace(plate, frames=frames), {"pct": make_method("pct", {"n_components": 1})})
+    np.testing.assert_array_equal(maps.region, ~beside)
+    assert np.isnan(maps["pct_1"][beside]).all() and np.isfinite(maps["pct_1"][~beside]).all()
+    everything = compute_maps(
+        replace(plate, frames=frames), {"pct": make_method("pct", {"n_components": 1})}, region=np.ones_like(beside)
+    )
+    assert np.isfinite(everything["pct_1"]).all()
+
+
+def test_a_recording_without_a_plate_is_mapped_everywhere():
+    frames = np.random.default_rng(0).normal(300, 0.02, (30, 12, 12))
+    still = ThermalSequence(frames=frames, times_s=np.arange(30.0) - 5, unit="K", netd_k=0.02)
+    assert heated_pixels(still, 0.02).all()
+    assert heated_pixels(replace(still, frames=np.full_like(frames, np.nan)), 0.02).all()

@@ -15,7 +15,7 @@ from thermo_qc.errors import SequenceError
 from thermo_qc.preprocess import cold_frame
 from thermo_qc.sequence import FrameSource, ThermalSequence
 
-__all__ = ["CurveBlock", "RiseBlocks", "run_tiles"]
+__all__ = ["CurveBlock", "RiseBlocks", "heated_pixels", "run_tiles"]
 
 TILE_VALUES = 4 * 2**20  # values of a tile: 16 MiB in float32
 TILE_EDGE = 32  # the chunks of the native file
@@ -117,6 +117,37 @@ class RiseBlocks:
             parts.append(self.read(self.tiles[index], step=max(1, size // wanted)).rise())
         curves = np.concatenate(parts)
         return np.asarray(curves[np.isfinite(curves).all(axis=1)])
+
+
+def heated_pixels(sequence: ThermalSequence, noise: float | None, n_frames: int = 10) -> NDArray[np.bool_]:
+    """Find the pixels that the excitation has changed: the plate, not what lies beside it.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        The recording; a few frames over its length are looked at.
+    noise : float, optional
+        Standard deviation of the camera's noise; without it a pixel must change by 5 % of what most pixels do.
+    n_frames : int
+        How many frames.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+        Pixels whose spread over those frames is above four times the noise and above 5 % of the median pixel's; all
+        pixels when fewer than one in a hundred are, since such a recording shows no plate.
+    """
+    times, stop = sequence.times_s, sequence.excitation.stop_s
+    picked = set(np.linspace(0, times.size - 1, min(n_frames, times.size)).round().astype(int).tolist())
+    if stop is not None and times[-1] > stop:
+        picked.add(int(np.searchsorted(times, stop, side="right")))
+    frames = np.stack([np.asarray(sequence.frames[index, :, :], dtype=np.float64) for index in sorted(picked)])
+    spread = frames.std(axis=0)
+    finite = np.isfinite(spread)
+    if not finite.any():
+        return np.ones(sequence.frame_shape, dtype=bool)
+    heated = finite & (spread > max(4.0 * (noise or 0.0), 0.05 * float(np.median(spread[finite]))))
+    return heated if heated.mean() > 0.01 else np.ones(sequence.frame_shape, dtype=bool)
 
 
 def run_tiles(

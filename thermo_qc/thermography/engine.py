@@ -16,7 +16,7 @@ from thermo_qc.errors import SequenceError, ThermoQCError
 from thermo_qc.preprocess import estimate_noise
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.thermography.accumulate import GramSum, group_frames, pilot_functions, standardise_pixels
-from thermo_qc.thermography.blocks import TILE_VALUES, CurveBlock, RiseBlocks, run_tiles
+from thermo_qc.thermography.blocks import TILE_VALUES, CurveBlock, RiseBlocks, heated_pixels, run_tiles
 from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
 
 __all__ = ["MapSet", "compute_maps"]
@@ -40,6 +40,8 @@ class MapSet:
         What the methods knew.
     reference : str
         What the sound plate's curve was taken from.
+    region : ndarray of bool, shape (Y, X)
+        Pixels that were mapped.
     skipped : mapping
         Method name to the reason why it could not run.
     """
@@ -48,6 +50,7 @@ class MapSet:
     method_of: Mapping[str, str]
     scene: Scene
     reference: str
+    region: NDArray[np.bool_]
     skipped: Mapping[str, str]
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
@@ -78,7 +81,8 @@ def compute_maps(
     methods : mapping of str to PixelMethod or GramMethod
         What to compute; instances of the classes in `thermo_qc.thermography.METHODS`.
     region : ndarray of bool, shape (Y, X), optional
-        Pixels to inspect; the others are NaN in all maps and have no part in decompositions.
+        Pixels to inspect; the others are NaN in all maps and have no part in decompositions. Those that the excitation
+        has changed (`heated_pixels`) when None: noise beside the plate would rule what is scaled by its own spread.
     sound : ndarray of bool, shape (Y, X), optional
         Region known to be sound, whose mean curve contrasts compare with; the median of a sample of pixels over the
         plate when None.
@@ -108,7 +112,9 @@ def compute_maps(
     >>> maps["pct_2"].shape  # doctest: +SKIP
     (512, 640)
     """
-    blocks = RiseBlocks(sequence, region, tile_values)
+    found = region is None
+    region = heated_pixels(sequence, _noise(sequence)) if region is None else region
+    blocks = RiseBlocks(sequence, None if found and region.all() else region, tile_values)
     if not blocks.n_cold:
         logger.warning("no frame lies before the heating: the maps take the values themselves as the rise")
     n_threads = threads or os.cpu_count() or 1
@@ -128,6 +134,7 @@ def compute_maps(
         method_of={image.layer.name: name for name in methods if name in maps for image in maps[name]},
         scene=scene,
         reference=reference,
+        region=region,
         skipped=skipped,
     )
 
@@ -179,13 +186,12 @@ def _scene(
         curve, reference = np.median(sample, axis=0).astype(np.float64), "median of pixels over the plate"
     else:
         curve, reference = _sound_curve(sequence, sound, threads), "mean of the sound region"
-    kelvin = sequence.unit != "counts"
-    noise = sequence.netd_k if kelvin else None
+    noise = _noise(sequence)
     if noise is None and sequence.n_frames > 3:
         noise = estimate_noise(replace(sequence, frames=np.ascontiguousarray(sample.T)[:, :, None], truth=None))
     return Scene(
         times_s=sequence.times_s,
-        unit="K" if kelvin else "counts",
+        unit="counts" if sequence.unit == "counts" else "K",
         excitation=sequence.excitation,
         shape=sequence.frame_shape,
         material=sequence.material,
@@ -194,6 +200,11 @@ def _scene(
         noise=noise,
         sound=curve,
     ), reference
+
+
+def _noise(sequence: ThermalSequence) -> float | None:
+    """Give the camera's noise where it is stated in the unit of the frames."""
+    return None if sequence.unit == "counts" else sequence.netd_k
 
 
 def _sound_curve(sequence: ThermalSequence, sound: NDArray[np.bool_], threads: int) -> NDArray[np.float64]:

@@ -120,6 +120,7 @@ def run(
         "methods": {name: options_of(method) for name, method in chosen.items()},
         "skipped": dict(maps.skipped),
         "sound_reference": maps.reference,
+        "region": "given" if region is not None else f"heated pixels ({100 * maps.region.mean():.1f} % of the frame)",
         "heating_stop_s": sequence.excitation.stop_s,
         "heating_stop_detected": detected,
         "rise_above": "mean of the cold frames" if (sequence.times_s < 0).any() else "zero (no cold frames)",
@@ -133,7 +134,7 @@ def run(
         method_of=maps.method_of,
         record=record,
         pixel_pitch_mm=sequence.pixel_pitch_mm,
-        regions=masks,
+        regions={**masks, "region": maps.region},
     )
     drawn, pages = _draw(maps, recording, output, sequence.pixel_pitch_mm) if pictures else ((), ())
     return MapResult(file=target, pictures=drawn, overviews=pages, skipped=maps.skipped, n_maps=len(maps.images))
