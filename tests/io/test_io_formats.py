@@ -24,7 +24,6 @@ from thermo_qc.sequence import ThermalSequence
         ("a.ravi", b"RIFF\0\0\0\0AVI ", "Optris RAVI recording"),
         ("renamed.bin", b"RIFF\0\0\0\0AVI ", "Optris RAVI recording"),
         ("a.png", b"\x89PNG\r\n", "single picture, which is not read; name the folder"),
-        ("a.csv", b"1,2\n", "single CSV table, which is not read; name the folder"),
         ("a.xyz", b"hello", r"a\.xyz has no known format \(it starts with b'hello'\); known: HDF5"),
     ],
 )

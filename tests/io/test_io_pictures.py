@@ -195,6 +195,8 @@ def _colour_png(path: Path) -> None:
         ("1.csv", lambda path: path.write_text("1,2\n3,x\n"), "table is something else .*expected rows of numbers"),
         ("1.csv", lambda path: path.write_text("1,2\n3\n"), "table is something else"),
         ("1.csv", lambda path: path.write_text("\n"), "table is empty, expected rows of numbers"),
+        ("1.csv", lambda path: path.write_text("a,b\nc,d\n"), "table is without one, expected rows of numbers"),
+        ("1.csv", lambda path: path.write_text("Width,3\nHeight,2\n1,2\n3,4\n"), "2 rows of 3 numbers as stated"),
     ],
 )
 def test_broken_frames(tmp_path: Path, name: str, change: Callable[[Path], object], message: str) -> None:
@@ -213,12 +215,24 @@ def test_broken_frames(tmp_path: Path, name: str, change: Callable[[Path], objec
         "21.5\t22\r\n23\t24.25",
         "21.5 22\n23 24.25\n",
         "\ufeff21.5,22,\n23,24.25,\n",
+        "21,5 22,0\r\n23,0 24,25\r\n",
+        "\ufeffFile;C:\\Bilder\\Platte 7.irb\r\nEmissivity;0,95\r\nWidth;2\r\nHeight;2\r\n\r\n21,5;22\r\n23;24,25\r\n",
+        "Frame 1,,\nTemperature (C)\n21.5,22\n23,24.25\n",
     ],
 )
 def test_dialects_of_csv(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text, encoding="utf-8", newline="")
     frame = read_csv_frame(tmp_path / "a.csv")
     np.testing.assert_array_equal(frame, np.array([[21.5, 22], [23, 24.25]], np.float32))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".txt", ".asc"])
+@pytest.mark.parametrize(("header", "unit"), [("", "degC"), ("Temperature [K]\n", "K"), ("Einheit: °C\n", "degC")])
+def test_unit_of_text_frames(tmp_path: Path, ending: str, header: str, unit: str) -> None:
+    for number in range(3):
+        (tmp_path / f"f{number}{ending}").write_text(f"{header}21,5;22\n23;24,25\n", encoding="latin-1")
+    sequence = read_sequence(tmp_path, frame_rate_hz=1)
+    assert (sequence.unit, sequence.n_frames, sequence.frames[0, 1, 1]) == (unit, 3, np.float32(24.25))
 
 
 def test_natural_order() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from thermo_qc.config.base import Strict
 
@@ -21,6 +22,11 @@ class MaterialConfig(Strict):
     heat_capacity_j_kgk: PositiveFloat
 
 
+def _two_lengths(value: Any) -> Any:
+    """Split ``480x640`` or ``480,640``, the form of the command line and of CSV manifests."""
+    return re.split(r"\s*[x×,; ]\s*", value.strip()) if isinstance(value, str) else value
+
+
 class Facts(Strict):
     """What a person states about a recording; None leaves the file's own word.
 
@@ -29,6 +35,7 @@ class Facts(Strict):
 
     variable: str | None = None
     axes: Literal["tyx", "txy", "ytx", "yxt", "xty", "xyt"] | None = None
+    frame_shape: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_two_lengths)] | None = None
     unit: Literal["K", "degC", "counts"] | None = None
     frame_rate_hz: PositiveFloat | None = None
     t_first_s: float | None = None

@@ -4,6 +4,7 @@ from thermo_qc.io.convert import write_any
 from thermo_qc.io.files import atomic_path, plain_json, sha256_of, write_json, write_text
 from thermo_qc.io.formats import READERS, all_readers, detect_format, read_sequence
 from thermo_qc.io.found import Found
+from thermo_qc.io.irbis_text import LockinMap, read_lockin_map
 from thermo_qc.io.manifest import Manifest, ManifestEntry, entry_plate, load_entry, load_manifest
 from thermo_qc.io.native_write import write_sequence
 from thermo_qc.io.numpy_files import write_npz
@@ -15,6 +16,7 @@ from thermo_qc.io.truth import read_homography, read_region, read_truth, truth_o
 __all__ = [
     "READERS",
     "Found",
+    "LockinMap",
     "Manifest",
     "ManifestEntry",
     "Reader",
@@ -29,6 +31,7 @@ __all__ = [
     "plain_json",
     "read_facts_sidecar",
     "read_homography",
+    "read_lockin_map",
     "read_region",
     "read_sequence",
     "read_truth",

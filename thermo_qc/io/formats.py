@@ -16,10 +16,12 @@ from thermo_qc.config import Facts, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, UnknownFormatError
 from thermo_qc.io import (
     cedip_ptw,
+    csv_table,
     flir,
     flir_jpeg,
     frame_folder,
     infratec_irb,
+    irbis_text,
     matlab,
     native,
     numpy_files,
@@ -45,6 +47,8 @@ READERS: tuple[Reader, ...] = (
     cedip_ptw.READER,
     infratec_irb.READER,
     telops_hcc.READER,
+    irbis_text.READER,
+    csv_table.READER,
     frame_folder.READER,
 )
 """All formats; a file goes to the first reader that knows its header."""
@@ -175,12 +179,6 @@ REFUSED: tuple[KnownFormat, ...] = (
         extensions=(".png", ".bmp"),
         matches=lambda header: header.startswith(b"\x89PNG"),
         advice="name the folder that holds the frames of the recording",
-    ),
-    KnownFormat(
-        name="single CSV table",
-        extensions=(".csv",),
-        matches=lambda header: False,
-        advice="name the folder that holds one CSV file per frame",
     ),
 )
 

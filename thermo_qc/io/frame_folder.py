@@ -12,10 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import AmbiguousInputError, CorruptFileError, InputError
+from thermo_qc.io.csv_text import (
+    MAX_HEADER_LINES,
+    decoded,
+    dialect_of,
+    is_header,
+    parse_rows,
+    stated_size,
+    stated_unit,
+)
 from thermo_qc.io.flir_jpeg import open_flir_jpegs
 from thermo_qc.io.found import Found
 from thermo_qc.io.images import picture_shape, read_picture
 from thermo_qc.io.infratec_irb import found_of_images, irb_unit, read_irb_image
+from thermo_qc.io.irbis_text import is_irbis_text, read_irbis_table
 from thermo_qc.io.lazy import FileFrames
 from thermo_qc.io.reader import Reader, assemble, check_options, load_when_small, reading
 from thermo_qc.io.tiff import opened_tiff
@@ -23,12 +33,14 @@ from thermo_qc.sequence import ThermalSequence, Unit
 
 __all__ = ["READER", "natural_key", "open_folder", "read_csv_frame"]
 
-PICTURE = "JPEG"
+PICTURE, TEXT = "JPEG", "text"
 KINDS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".png": "PNG",
     ".csv": "CSV",
+    ".asc": "CSV",
+    ".txt": TEXT,
     ".irb": "IRB",
     ".jpg": PICTURE,
     ".jpeg": PICTURE,
@@ -75,6 +87,7 @@ def open_folder(path: Path, **options: Any) -> ThermalSequence:
         "TIFF": _read_tiff,
         "PNG": read_picture,
         "CSV": read_csv_frame,
+        TEXT: read_csv_frame,
         "IRB": partial(read_irb_image, unit="K" if facts.unit == "K" else "degC"),
     }
     read = readers[kind]
@@ -87,7 +100,7 @@ def open_folder(path: Path, **options: Any) -> ThermalSequence:
                 _check_alike(files[0], file, first.shape, picture_shape(file))
         height, width = first.shape
         frames = load_when_small(FolderFrames(path, files, (height, width), first.dtype, read))
-    unit: Unit = "degC" if kind == "CSV" else "counts"
+        unit: Unit = (_text_frame(files[0])[1] or "degC") if kind in ("CSV", TEXT) else "counts"
     found = found_of_images(files, irb_unit(path, facts)) if kind == "IRB" else Found(unit=unit)
     return assemble(path, frames, found, facts, f"{READER.name} ({kind})")
 
@@ -104,8 +117,9 @@ def _frame_files(path: Path) -> tuple[str, list[Path]]:
     if not kinds:
         *most, last = dict.fromkeys(KINDS.values())
         raise InputError(f"{path} holds no frames; expected one {', '.join(most)} or {last} file per frame")
-    if len(kinds) > 1:
-        kinds.pop(PICTURE, None)  # photographs beside the frames
+    for beside in (TEXT, PICTURE):  # notes and photographs beside the frames
+        if len(kinds) > 1:
+            kinds.pop(beside, None)
     if len(kinds) > 1:
         listed = ", ".join(f"{len(files)} {kind}" for kind, files in sorted(kinds.items()))
         raise AmbiguousInputError(f"{path} holds frames of several kinds ({listed}); keep one kind in the folder")
@@ -139,31 +153,38 @@ def _read_tiff(path: Path) -> NDArray[Any]:
 
 
 def read_csv_frame(path: Path) -> NDArray[np.float32]:
-    """Read one frame in degC: rows of numbers between commas, semicolons, tabs or blanks.
+    """Read one frame: rows of numbers between commas, semicolons, tabs or blanks.
 
-    A comma is the decimal sign where semicolons or tabs separate. A separator at the end of every row is left out.
+    A comma is the decimal sign where semicolons, tabs or blanks separate. A separator at the end of every row and
+    lines before the first row of numbers are left out; rows and columns that these state are checked.
 
     Raises
     ------
     CorruptFileError
         When a cell is no number or rows differ in length.
     """
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    lines = [line.strip("\r\n ") for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise CorruptFileError(path, "table", "rows of numbers", "empty")
-    separator = next((sign for sign in (";", "\t", ",") if sign in lines[0]), None)
-    if separator in (";", "\t"):
-        lines = [line.replace(",", ".") for line in lines]
-    if separator is not None and all(line.endswith(separator) for line in lines):
-        lines = [line[:-1] for line in lines]
-    try:
-        return np.asarray(np.loadtxt(lines, delimiter=separator, ndmin=2, dtype=np.float32, comments=None))
-    except ValueError as error:
-        found = f"something else ({str(error).split(';')[0].rstrip('.')})"
-        raise CorruptFileError(
-            path, "table", "rows of numbers of one length", found, "export temperatures alone"
-        ) from None
+    return _text_frame(path)[0]
+
+
+def _text_frame(path: Path) -> tuple[NDArray[np.float32], Unit | None]:
+    """Frame and the unit that its header names."""
+    content = path.read_bytes()
+    if is_irbis_text(content[:64]):
+        table = read_irbis_table(path)
+        if table.temperature_unit is None:
+            found = f"'{table.content[:40]}' in '{table.settings.get('TempUnit', '')[:20]}'"
+            raise CorruptFileError(path, "Content", "temperatures in °C or K", found, "export temperatures")
+        return table.values, table.temperature_unit
+    lines = [line for line in decoded(content).lstrip("\ufeff").splitlines() if line.strip()]
+    n_header = next((number for number, line in enumerate(lines) if not is_header(line)), len(lines))
+    header, rows = lines[: min(n_header, MAX_HEADER_LINES)], lines[n_header:]
+    if not rows or n_header > MAX_HEADER_LINES:
+        raise CorruptFileError(path, "table", "rows of numbers", "empty" if not lines else "without one")
+    frame = parse_rows(path, rows, dialect_of(rows[0]), n_header + 1)
+    stated = stated_size(header)
+    if stated is not None and stated != frame.shape:
+        raise CorruptFileError(path, "table", f"{stated[0]} rows of {stated[1]} numbers as stated", f"of {frame.shape}")
+    return frame, stated_unit(header)
 
 
 READER = Reader(

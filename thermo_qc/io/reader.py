@@ -30,7 +30,7 @@ __all__ = ["Found", "Reader", "assemble", "check_options", "load_when_small", "r
 
 logger = logging.getLogger(__name__)
 
-LAYOUT_OPTIONS = ("variable", "axes")
+LAYOUT_OPTIONS = ("variable", "axes", "frame_shape")
 LOAD_BYTES = 512 * 2**20
 HASH_BYTES = 64 * 2**20
 
@@ -74,7 +74,7 @@ def check_options(path: Path, format_name: str, options: Mapping[str, Any], layo
     options : mapping
         Fields of `Facts`.
     layout : tuple of str
-        Those of "variable" and "axes" that the format understands.
+        Those of "variable", "axes" and "frame_shape" that the format understands.
 
     Raises
     ------
