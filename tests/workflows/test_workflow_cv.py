@@ -139,3 +139,33 @@ def test_without_a_pixel_pitch_lengths_are_unknown_and_not_wrong(
         message = capsys.readouterr().err
         assert "'first' has no pixel pitch" in message and "give pixel_pitch_mm or fold by acquisition" in message
         assert message.count("\n") == 1 and not (tmp_path / by).exists()
+
+
+def test_folds_can_be_added_to_a_run(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = ["cv", str(lab / "forest.yaml"), "--manifest", str(lab / "manifest.yaml"), "-o"]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    assert main([*start, str(run), "--fold", "1"]) == 0
+    assert [fold["fold"] for fold in _metrics(run)["folds"]] == [1]
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert record["only_folds"] == [1]
+    first = (run / "fold_1" / "model.safetensors").stat().st_mtime_ns
+    assert main([*start, str(run), "--fold", "9"]) == 2
+    assert "folds 0 to 1" in capsys.readouterr().err
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "complete"
+    assert main([*start, str(run), "--fold", "0"]) == 0
+    assert (run / "fold_1" / "model.safetensors").stat().st_mtime_ns == first
+    assert main([*start, str(whole)]) == 0
+    assert _metrics(run) == _metrics(whole)
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert record["only_folds"] is None and record["status"] == "complete"
+    assert sorted(path.name for path in (run / "predictions").iterdir()) == ["first.h5", "second.h5"]
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "first" in page and "Of 2 folds only" not in page
+    table = (run / "holes.csv").read_text(encoding="utf-8")
+    for fold in (["--fold", "0"], ["--fold", "1"], []):  # all is there: nothing is done and nothing is lost
+        written = (run / "metrics.json").stat().st_mtime_ns
+        assert main([*start, str(run), *fold]) == 0
+        assert (run / "metrics.json").stat().st_mtime_ns == written
+    assert (run / "holes.csv").read_text(encoding="utf-8") == table
+    assert main([*start, str(run), "--seed", "5"]) == 2
+    assert "another configuration" in capsys.readouterr().err

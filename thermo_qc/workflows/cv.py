@@ -30,6 +30,7 @@ __all__ = ["cross_validate", "run"]
 
 Announce = Callable[[str], None]
 _CUT_OUT = ("defect", "block")
+MODEL_FILE = "model.safetensors"
 
 
 def run(
@@ -58,7 +59,8 @@ def run(
     leakage_gap : bool
         Score the same model under random-pixel folds as well, to show what they would hide.
     only_folds : sequence of int, optional
-        Train and score these folds only (all when None).
+        Train and score these folds only (all when None), and those that earlier calls have trained in the same run
+        folder; metrics and report are of all of them.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def cross_validate(
     only_folds: Sequence[int] | None = None,
     announce: Announce | None = None,
 ) -> dict[str, Any]:
-    """Cross-validate a loaded experiment; see `run`. A finished run is returned as it is."""
+    """Cross-validate a loaded experiment; see `run`. A run that has all wanted folds is returned as it is."""
     only_folds = None if only_folds is None else sorted(set(only_folds))  # a fold named twice counts once
     folder = start_run(
         experiment,
@@ -106,10 +108,13 @@ def cross_validate(
         command="cv",
         overwrite=overwrite,
         resume=resume,
-        extra={"only_folds": only_folds, "leakage_gap": leakage_gap},
+        extra={"leakage_gap": leakage_gap},
     )
     if folder.was_complete and (output / "metrics.json").is_file():
-        return dict(json.loads((output / "metrics.json").read_text(encoding="utf-8")))
+        metrics = dict(json.loads((output / "metrics.json").read_text(encoding="utf-8")))
+        wanted = range(int(folder.record["n_folds"])) if only_folds is None else only_folds
+        if {fold["fold"] for fold in metrics["folds"]} >= set(wanted):
+            return metrics
     with undone_if_refused(folder):
         return _validate(experiment, folder, only_folds, leakage_gap, device, threads, progress, announce)
 
@@ -127,10 +132,15 @@ def _validate(
     """Train and score the folds of an opened run."""
     output = folder.path
     splits = _splits(experiment, folder)
-    folds = list(range(splits.n_folds)) if only_folds is None else [int(fold) for fold in only_folds]
-    if folds and max(folds) >= splits.n_folds:
-        raise FoldError(f"fold {max(folds)} was asked for, the experiment has folds 0 to {splits.n_folds - 1}")
-    folder.update(device=device, threads=threads, n_folds=splits.n_folds, splits_sha256=splits.sha256)
+    folds = _folds(output, splits.n_folds, only_folds)
+    folder.update(
+        status="running",
+        device=device,
+        threads=threads,
+        n_folds=splits.n_folds,
+        only_folds=None if len(folds) == splits.n_folds else folds,
+        splits_sha256=splits.sha256,
+    )
     models, train_s = [], 0.0
     for position, fold in enumerate(folds, start=1):
         if announce is not None:
@@ -147,6 +157,15 @@ def _validate(
     metrics = write_metrics(output, results, holes, experiment.class_names, leakage=leakage)
     folder.finish()
     return metrics
+
+
+def _folds(output: Path, n_folds: int, wanted: Sequence[int] | None) -> list[int]:
+    """Folds to score: those asked for, and those that have a model already."""
+    if wanted is None:
+        return list(range(n_folds))
+    if wanted and max(wanted) >= n_folds:
+        raise FoldError(f"fold {max(wanted)} was asked for, the experiment has folds 0 to {n_folds - 1}")
+    return [fold for fold in range(n_folds) if fold in wanted or (output / f"fold_{fold}" / MODEL_FILE).is_file()]
 
 
 def train_fold(
