@@ -18,11 +18,10 @@ from thermo_qc.io import write_json
 from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.run_folder import RunFolder, undone_if_refused
-from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
+from thermo_qc.workflows.scoring import score_folds, write_metrics
 from thermo_qc.workflows.train import Experiment, load_experiment, provenance, start_run, to_case
 
 if TYPE_CHECKING:
-    from thermo_qc.inspection import DefectMap
     from thermo_qc.models import TrainedModel
     from thermo_qc.training import Case
 
@@ -148,7 +147,9 @@ def _validate(
         started = time.perf_counter()
         models.append(train_fold(experiment, splits, fold, output, device=device, threads=threads, progress=progress))
         train_s += time.perf_counter() - started
-    results, holes = _score(experiment, splits, folds, models, output, device=device)
+    results, holes = score_folds(
+        experiment.recordings, splits, folds, models, output, experiment.class_names, device=device
+    )
     earlier = float(folder.record.get("train_s") or 0.0)
     folder.update(train_s=round(earlier + train_s, 2))
     leakage = None
@@ -225,51 +226,6 @@ def _splits(experiment: Experiment, folder: RunFolder) -> Splits:
     )
     splits.save(path)
     return splits
-
-
-def _score(
-    experiment: Experiment,
-    splits: Splits,
-    folds: Sequence[int],
-    models: Sequence[TrainedModel],
-    output: Path,
-    *,
-    device: str,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from thermo_qc.inspection import predict_sequence
-
-    holes: list[dict[str, Any]] = []
-    by_fold: dict[int, list[tuple[LabelledRecording, DefectMap, NDArray[np.bool_]]]] = {fold: [] for fold in folds}
-    for recording in experiment.recordings:
-        parts = [
-            (
-                fold,
-                predict_sequence((model,), recording.sequence, device=device, sound_mask=recording.sound_mask),
-                splits.test_mask(fold, recording.key),
-            )
-            for fold, model in zip(folds, models, strict=True)
-            if recording.key in splits.test_keys(fold)
-        ]
-        for fold, prediction, mask in parts:
-            by_fold[fold].append((recording, prediction, mask))
-        if parts:
-            merged, fold_map = _merge(parts)
-            write_prediction(output, recording, merged, fold_map)
-            holes += holes_of(recording, merged, fold_map)
-    return [fold_result(fold, parts, experiment.class_names) for fold, parts in by_fold.items()], holes
-
-
-def _merge(parts: Sequence[tuple[int, DefectMap, NDArray[np.bool_]]]) -> tuple[DefectMap, NDArray[np.int16]]:
-    """Join the folds' maps: each pixel from the model that has not seen it."""
-    first = parts[0][1]
-    fold_map = np.full(first.class_map.shape, -1, dtype=np.int16)
-    class_map, probability, depth = first.class_map.copy(), first.probability.copy(), first.depth_mm.copy()
-    for fold, prediction, mask in parts:
-        fold_map[mask] = fold
-        class_map[mask] = prediction.class_map[mask]
-        probability[:, mask] = prediction.probability[:, mask]
-        depth[mask] = prediction.depth_mm[mask]
-    return replace(first, class_map=class_map, probability=probability, depth_mm=depth), fold_map
 
 
 def _leakage(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.evaluation import confusion_matrix, false_calls, hole_table, pixel_metrics, summarise
-from thermo_qc.inspection import DefectMap, write_defect_map
+from thermo_qc.evaluation import Splits, confusion_matrix, false_calls, hole_table, pixel_metrics, summarise
+from thermo_qc.inspection import DefectMap, predict_sequence, write_defect_map
 from thermo_qc.io import write_csv, write_json
 from thermo_qc.preprocess import find_dead_pixels, replace_dead_pixels
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import LabelledRecording
 
-__all__ = ["fold_result", "holes_of", "representative_frame", "write_metrics", "write_prediction"]
+if TYPE_CHECKING:
+    from thermo_qc.models import TrainedModel
+
+__all__ = ["fold_result", "holes_of", "representative_frame", "score_folds", "write_metrics", "write_prediction"]
 
 
 _HOLE_COLUMNS = ("key", "fold", "name", "number", "diameter_mm", "depth_mm", "found")  # of a table without holes
@@ -106,6 +110,74 @@ def write_metrics(
     columns = list(metrics["holes"][0]) if metrics["holes"] else list(_HOLE_COLUMNS)
     write_csv(folder / "holes.csv", columns, [[hole[name] for name in columns] for hole in metrics["holes"]])
     return metrics
+
+
+def score_folds(
+    recordings: Sequence[LabelledRecording],
+    splits: Splits,
+    folds: Sequence[int],
+    models: Sequence[TrainedModel],
+    output: Path,
+    class_names: Sequence[str],
+    *,
+    device: str,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Predict the test pixels of every fold by its own model, and write the joined maps.
+
+    Parameters
+    ----------
+    recordings : sequence of LabelledRecording
+        All of the run.
+    splits : Splits
+        Who tests what.
+    folds : sequence of int
+        The folds that count.
+    models : sequence of TrainedModel
+        One per fold of `folds`.
+    output : Path
+        Run folder; the maps go to ``predictions/``.
+    class_names : sequence of str
+        Names of all classes.
+    device : str
+        "cpu", "cuda" or "auto".
+
+    Returns
+    -------
+    results, holes : list of dict
+        What `fold_result` says of every fold, and the hole tables of all recordings.
+    """
+    holes: list[dict[str, Any]] = []
+    by_fold: dict[int, list[tuple[LabelledRecording, DefectMap, NDArray[np.bool_]]]] = {fold: [] for fold in folds}
+    for recording in recordings:
+        parts = [
+            (
+                fold,
+                predict_sequence((model,), recording.sequence, device=device, sound_mask=recording.sound_mask),
+                splits.test_mask(fold, recording.key),
+            )
+            for fold, model in zip(folds, models, strict=True)
+            if recording.key in splits.test_keys(fold)
+        ]
+        for fold, prediction, mask in parts:
+            by_fold[fold].append((recording, prediction, mask))
+        if parts:
+            merged, fold_map = _merge(parts)
+            write_prediction(output, recording, merged, fold_map)
+            holes += holes_of(recording, merged, fold_map)
+    return [fold_result(fold, parts, class_names) for fold, parts in by_fold.items()], holes
+
+
+def _merge(parts: Sequence[tuple[int, DefectMap, NDArray[np.bool_]]]) -> tuple[DefectMap, NDArray[np.int16]]:
+    """Join the folds' maps: each pixel from the model that has not seen it."""
+    first = parts[0][1]
+    fold_map = np.full(first.class_map.shape, -1, dtype=np.int16)
+    class_map, probability, depth = first.class_map.copy(), first.probability.copy(), first.depth_mm.copy()
+    for fold, prediction, mask in parts:
+        fold_map[mask] = fold
+        class_map[mask] = prediction.class_map[mask]
+        probability[:, mask] = prediction.probability[:, mask]
+        depth[mask] = prediction.depth_mm[mask]
+    return replace(first, class_map=class_map, probability=probability, depth_mm=depth), fold_map
 
 
 def representative_frame(sequence: ThermalSequence) -> tuple[NDArray[np.float32], float]:
