@@ -93,7 +93,11 @@ def write_maps(
         for image in images:
             layer = image.layer
             data = group.create_dataset(
-                layer.name, data=np.asarray(image.values, dtype=np.float32), compression="gzip", shuffle=True
+                layer.name,
+                data=np.asarray(image.values, dtype=np.float32),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
             )
             data.attrs.update({"units": layer.unit, "long_name": layer.title, "scale": layer.scale})
             data.attrs.update({"method": method_of[layer.name], "metadata": _json(layer.metadata)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,7 +101,8 @@ def run(
     sequence = prepare_sequence(read_sequence(recording, **(facts or {})), steps)
     masks = {name: read_region(path, sequence.frame_shape) for name, path in _given(region, sound)}
     sequence, detected = _with_heating(sequence)
-    with _readable_by_pixel(sequence, output) as quick:
+    with ThreadPoolExecutor(1) as pool, _readable_by_pixel(sequence, output) as quick:
+        digest = pool.submit(sha256_of, recording)  # of a large recording it takes as long as its maps
         maps = compute_maps(
             quick,
             chosen,
@@ -115,7 +117,7 @@ def run(
         raise MissingFactError(f"{recording}: no map could be computed; {reasons}")
     record = {
         "recording": str(recording),
-        "recording_sha256": sha256_of(recording),
+        "recording_sha256": digest.result(),
         "thermo_qc_version": __version__,
         "methods": {name: options_of(method) for name, method in chosen.items()},
         "skipped": dict(maps.skipped),
