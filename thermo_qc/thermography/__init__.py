@@ -10,12 +10,15 @@ from thermo_qc.thermography.contrast import (
     standard_contrast,
 )
 from thermo_qc.thermography.engine import MapSet, compute_maps
+from thermo_qc.thermography.lockin import FourPoint, LockinFit, fit_lockin, four_point
+from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.map_files import StoredMaps, read_maps, write_maps
 from thermo_qc.thermography.options import make_method, options_of
 from thermo_qc.thermography.pct import PCT, STANDARDISATIONS, compute_pct
 from thermo_qc.thermography.ppt import PPT, compute_ppt
 from thermo_qc.thermography.ppt_maps import PPTMaps
 from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
+from thermo_qc.thermography.step_heating import LineFit, StepHeatingMaps, fit_line, fit_sqrt_time
 from thermo_qc.thermography.tsr import TSRFit, fit_tsr, synthetic, tsr_derivatives
 from thermo_qc.thermography.tsr_depth import depth_from_peak_mm, second_derivative_peak
 from thermo_qc.thermography.tsr_maps import TSRMaps
@@ -25,14 +28,19 @@ __all__ = [
     "PCT",
     "PPT",
     "STANDARDISATIONS",
+    "FourPoint",
     "Gram",
     "GramMethod",
     "Layer",
+    "LineFit",
+    "LockinFit",
+    "LockinMaps",
     "MapImage",
     "MapSet",
     "PPTMaps",
     "PixelMethod",
     "Scene",
+    "StepHeatingMaps",
     "StoredMaps",
     "TSRFit",
     "TSRMaps",
@@ -42,7 +50,11 @@ __all__ = [
     "compute_ppt",
     "contrast_to_noise",
     "depth_from_peak_mm",
+    "fit_line",
+    "fit_lockin",
+    "fit_sqrt_time",
     "fit_tsr",
+    "four_point",
     "make_method",
     "normalised_contrast",
     "options_of",

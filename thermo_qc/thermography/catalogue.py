@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt_maps import PPTMaps
 from thermo_qc.thermography.scene import GramMethod, PixelMethod
+from thermo_qc.thermography.step_heating import StepHeatingMaps
 from thermo_qc.thermography.tsr_maps import TSRMaps
 
 __all__ = ["METHODS"]
@@ -13,4 +15,6 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "tsr": TSRMaps,
     "ppt": PPTMaps,
     "pct": PCTMaps,
+    "lockin": LockinMaps,
+    "step_heating": StepHeatingMaps,
 }
