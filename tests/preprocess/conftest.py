@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
-from thermo_qc.sequence import Excitation, ThermalSequence
+from thermo_qc.plate import Hole, PlateSpec
+from thermo_qc.sequence import Excitation, Material, ThermalSequence
+from thermo_qc.simulation import Heating, Lamp, Placement, frame_times_s, record_plate, solve_plate
 
 
 class FileLikeFrames:
@@ -64,3 +68,48 @@ def record():
 @pytest.fixture
 def file_like():
     return FileLikeFrames
+
+
+GFRP = Material(
+    name="GFRP",
+    conductivity_through_w_mk=0.30,
+    conductivity_in_plane_w_mk=0.40,
+    density_kg_m3=1900.0,
+    heat_capacity_j_kgk=1000.0,
+)
+HOLES = ((16.0, 14.0, 12.0, 1.3), (44.0, 14.0, 10.0, 3.0), (18.0, 38.0, 12.0, 2.0), (44.0, 36.0, 14.0, 1.0))
+
+
+@pytest.fixture(scope="session")
+def solved():
+    """Solve a small plate with four holes under one lamp beside it, or under even light, once each."""
+
+    @cache
+    def solve(kind="long_pulse", even=False):
+        holes = tuple(
+            Hole(number=i, name=f"H{i}", x_mm=x, y_mm=y, diameter_mm=d, depth_mm=z)
+            for i, (x, y, d, z) in enumerate(HOLES, start=1)
+        )
+        plate = PlateSpec(name="small", width_mm=60.0, height_mm=50.0, thickness_mm=8.0, material=GFRP, holes=holes)
+        lamps = () if even else (Lamp(x_mm=10.0, y_mm=10.0, width_mm=110.0),)
+        heating = Heating(kind=kind, duration_s=40.0, lamps=lamps)
+        return solve_plate(plate, times_s=frame_times_s(2.0, 10.0, 100.0), heating=heating, lateral_mm=2.0)
+
+    return solve
+
+
+@pytest.fixture(scope="session")
+def simulate(solved):
+    """Record that plate: 2 Hz, 20 cold frames, heating from 0 to 40 s, cooling to 100 s."""
+
+    def record(kind="long_pulse", *, seed=0, even=False, quiet=False, background_mm=6.0, **camera):
+        silent = {"netd_k": 0.0, "fixed_pattern_k": 0.0, "quantisation_k": 0.0} if quiet else {}
+        return record_plate(
+            solved(kind, even),
+            rng=np.random.default_rng(seed),
+            pixel_pitch_mm=1.5,
+            placement=Placement(background_mm=background_mm),
+            **(silent | camera),
+        )
+
+    return record

@@ -46,7 +46,7 @@ def register_frames(
     shifts : FrameShifts, optional
         Found before; then `model`, `reference` and `mask` have no part.
     border : {"nan", "edge"}
-        What comes into a frame from outside: NaN, or the nearest pixel of the frame.
+        What comes into a frame from more than half a pixel outside: NaN, or the nearest pixel of the frame.
     interpolation : {"linear", "cubic"}
         Between pixels; linear smooths noise and edges by as much as the shift is fractional, cubic less.
     ignore_below_px : float
@@ -112,7 +112,7 @@ class _WarpedFrames(ComputedFrames):
     ) -> None:
         super().__init__(source)
         self._matrices, self._moved, self._interpolation = matrices, moved, interpolation
-        self._pad = "constant" if outside_is_nan else "edge"
+        self._outside_is_nan = outside_is_nan
 
     def compute(self, block: Block) -> NDArray[np.float32]:
         times, rows, columns = block
@@ -143,15 +143,15 @@ class _WarpedFrames(ComputedFrames):
             bottom, right = max(bottom, rows.stop), max(right, columns.stop)
         part = read_block(self._source, (range(index, index + 1), rows, columns))[0].astype(np.float32)
         margins = ((rows.start - top, bottom - rows.stop), (columns.start - left, right - columns.stop))
-        values = {"constant_values": np.float32(np.nan)} if self._pad == "constant" else {}
-        return np.asarray(
-            cv2.remap(
-                np.pad(part, margins, mode=self._pad, **values),  # type: ignore[call-overload]
-                (map_x - left).astype(np.float32),
-                (map_y - top).astype(np.float32),
-                self._interpolation,
-            )
+        warped = cv2.remap(
+            np.pad(part, margins, mode="edge"),
+            (map_x - left).astype(np.float32),
+            (map_y - top).astype(np.float32),
+            self._interpolation,
         )
+        if self._outside_is_nan:
+            warped[(map_x < -0.5) | (map_x > width - 0.5) | (map_y < -0.5) | (map_y > height - 0.5)] = np.nan
+        return np.asarray(warped)
 
 
 def _span(positions: NDArray[np.float64]) -> tuple[int, int]:

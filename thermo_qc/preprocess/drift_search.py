@@ -21,7 +21,8 @@ MODELS = {
     "affine": cv2.MOTION_AFFINE,
     "homography": cv2.MOTION_HOMOGRAPHY,
 }
-BLUR_PX = 1.5
+BLUR_PX = 1.0
+MARGIN_PX = 2
 TEMPLATE_SHARE = 0.1
 LEAST_CORRELATION = 0.5
 LEAST_CONTRAST = 4.0
@@ -76,12 +77,13 @@ def find_frame_shifts(
     """Align every frame with the reference by maximising the enhanced correlation coefficient of their edges.
 
     Temperatures change a hundredfold during a recording while the edges of the plate stay where they are: what is
-    compared is the size of the gradient of the smoothed frame. Edges of defects appear and spread, so a frame is not
-    compared with the distant reference but with a running mean of the edge images aligned before it (a tenth of each
-    new one), from the reference forwards to the end and backwards to the beginning; each search starts where the last
-    one ended. A frame whose search fails, correlates below 0.5, shows no edges above its noise (the plate still cold)
-    or seems to move by more than a quarter of the frame between two frames takes the movement interpolated in time
-    between its neighbours, or that of the nearest aligned frame at either end.
+    compared is the squared gradient of the smoothed frame (squared, so that sharp edges outweigh wide ones). Edges of
+    defects appear and spread, so a frame is not compared with the distant reference but with a running mean of the
+    edge images aligned before it (a tenth of each new one), from the reference forwards to the end and backwards to
+    the beginning; each search starts where the last one ended. A frame whose search fails, correlates below 0.5, shows
+    no edges above its noise (the plate still cold) or seems to move by more than a quarter of the frame between two
+    frames takes the movement interpolated in time between its neighbours, or that of the nearest aligned frame at
+    either end. A plate that fills the frame and shows no edges cannot be aligned.
 
     Parameters
     ----------
@@ -168,7 +170,7 @@ def _reference(sequence: ThermalSequence, reference: int | None, blur_px: float)
 
 
 def _edges(frame: NDArray[np.generic], blur_px: float) -> tuple[NDArray[np.float32], NDArray[np.bool_], float]:
-    """Size of the gradient of the smoothed frame, where it is known, and how far it stands above the noise."""
+    """Square of the gradient of the smoothed frame, where it is known, and how far its root stands above the noise."""
     values = np.asarray(frame, dtype=np.float64)
     finite = np.isfinite(values)
     if not finite.any():
@@ -179,12 +181,12 @@ def _edges(frame: NDArray[np.generic], blur_px: float) -> tuple[NDArray[np.float
     weight = cv2.GaussianBlur(finite.astype(np.float64), (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.GaussianBlur(values, (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE) / np.maximum(weight, 1e-6)
     slopes = np.gradient(smooth)
-    size = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2)
+    size = slopes[0] ** 2 + slopes[1] ** 2
     known = cv2.erode(finite.astype(np.uint8), np.ones((2 * int(np.ceil(2 * blur_px)) + 1,) * 2, np.uint8)) > 0
     size[~known] = 0.0
     # White noise of one pixel makes slopes of this size behind a Gaussian.
     slope_noise = noise / (np.sqrt(8 * np.pi) * blur_px**2)
-    strong = float(np.quantile(size[known], 0.98)) if known.any() else 0.0
+    strong = float(np.sqrt(np.quantile(size[known], 0.98))) if known.any() else 0.0
     floor = 1e-7 * max(abs(level), 1e-30)
     return size.astype(np.float32), known, strong / max(slope_noise, floor)
 
@@ -204,13 +206,13 @@ class _Aligner:
     ) -> None:
         self._sequence, self._model, self._blur = sequence, MODELS[model], blur_px
         self._is_homography = model == "homography"
-        self._first, _, self._contrast = _edges(np.asarray(sequence.frames[start, :, :]), blur_px)
+        self._first, self._first_known, _ = _edges(np.asarray(sequence.frames[start, :, :]), blur_px)
         self._mask = mask
         self.restart()
 
     def restart(self) -> None:
         """Begin again from the reference frame."""
-        self._template = _scaled(self._first)
+        self._template, self._seen = _scaled(self._first), self._first_known.copy()
         self._last = np.eye(3)
 
     def align(self, index: int) -> tuple[NDArray[np.float64], float]:
@@ -247,11 +249,18 @@ class _Aligner:
         return matrix, float(correlation)
 
     def _where(self, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Pixels of the frame that are compared: known ones, under the mask moved as the last frame was."""
-        if self._mask is None:
-            return known.astype(np.uint8)
-        height, width = self._mask.shape
-        moved = cv2.warpPerspective(self._mask.astype(np.uint8), self._last, (width, height), flags=cv2.INTER_NEAREST)
+        """Pixels of the frame that are compared: known there and in the template moved as the last frame was."""
+        height, width = known.shape
+        seen = self._seen if self._mask is None else self._seen & self._mask
+        moved = cv2.warpPerspective(
+            seen.astype(np.uint8),
+            self._last,
+            (width, height),
+            flags=cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if not seen.all():
+            moved = cv2.erode(moved, np.ones((2 * MARGIN_PX + 1,) * 2, np.uint8))
         return np.asarray(moved.astype(bool) & known, dtype=np.uint8)
 
     def _learn(self, edges: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
@@ -260,7 +269,9 @@ class _Aligner:
         back = cv2.warpPerspective(edges, self._last, (width, height), flags=flags)
         seen = cv2.warpPerspective(known.astype(np.float32), self._last, (width, height), flags=flags) > 0.99
         share = np.where(seen, np.float32(TEMPLATE_SHARE), np.float32(0.0))
+        share[seen & ~self._seen] = 1.0
         self._template = ((1 - share) * self._template + share * back).astype(np.float32)
+        self._seen |= seen
 
 
 def _scaled(edges: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -177,7 +177,7 @@ def heating_of_curve(curve: NDArray[np.float64], times_s: NDArray[np.float64]) -
     rise = float(curve[peak] - curve[: max(1, min(3, peak))].min())
     fall = float(curve[peak] - np.median(curve[-3:]))
     if spread == 0 or rise <= threshold:
-        cooling = spread > threshold and fall > threshold
+        cooling = fall > max(threshold, 0.5 * spread)
         return DetectedHeating(
             reason="The plate only cools: the recording begins after the heating."
             if cooling

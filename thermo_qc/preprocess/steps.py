@@ -105,11 +105,19 @@ def prepare_sequence(
     >>> [entry.step for entry in prepared.history]
     ['subtract_cold_frame', 'smooth_in_space']
     """
-    pairs = [(step, {}) if isinstance(step, str) else (step[0], step[1]) for step in steps]
+    pairs = [_pair(step) for step in steps]
     checked = [(choose(STEPS, name, "preparation step"), _checked(name, options)) for name, options in pairs]
     for function, options in checked:
         sequence = function(sequence, **options)
     return sequence
+
+
+def _pair(step: Any) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(step, str):
+        return step, {}
+    if isinstance(step, tuple | list) and len(step) == 2 and isinstance(step[1], Mapping):
+        return str(step[0]), step[1]
+    raise ConfigError(f"a preparation step is {step!r}, expected a name, or a name and its options")
 
 
 def _checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,15 +138,10 @@ def _value(name: str, option: str, hint: Any, value: Any) -> Any:
     if "ndarray" in str(hint):
         return _array(name, option, hint, value)
     try:
-        return TypeAdapter(hint, config=_config(hint)).validate_python(value)
+        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError as error:
         said = error.errors()[0]["msg"]
         raise ConfigError(f"option '{option}' of step '{name}' is {value!r}: {said}") from error
-
-
-def _config(hint: Any) -> ConfigDict | None:
-    """Allow plain classes in a hint; a dataclass brings its own configuration."""
-    return None if hasattr(hint, "__dataclass_fields__") else ConfigDict(arbitrary_types_allowed=True)
 
 
 def _array(name: str, option: str, hint: Any, value: Any) -> NDArray[Any] | None:
