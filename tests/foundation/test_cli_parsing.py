@@ -1,25 +1,29 @@
 """The command line: what it takes, what it answers to mistakes, what it returns."""
 
 import argparse
+import io
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from thermo_qc import __version__, cli
 from thermo_qc.cli import main, verbs
 from thermo_qc.cli.parser import FACT_OPTIONS, build_parser
+from thermo_qc.cli.progress import progress_bar
 from thermo_qc.config import Facts
 from thermo_qc.errors import ConfigError
 
-VERBS = ("info", "convert", "register", "simulate", "train", "cv", "evaluate", "predict", "report", "demo")
+VERBS = ("info", "convert", "register", "maps", "simulate", "train", "cv", "evaluate", "predict", "report", "demo")
 MINIMAL = {
     "info": ["info", "a.h5"],
     "convert": ["convert", "a.mat", "-o", "a.h5"],
     "register": ["register", "a.h5", "gfrp_calibrated", "-o", "r.yaml"],
+    "maps": ["maps", "a.h5", "--methods", "tsr", "-o", "out"],
     "simulate": ["simulate", "s.yaml", "-o", "a.h5"],
     "train": ["train", "e.yaml", "-o", "run"],
     "cv": ["cv", "e.yaml", "-o", "run"],
@@ -47,7 +51,7 @@ def wrong(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_leads_to_its_function(verb: str) -> None:
     assert parse(*MINIMAL[verb]).verb is getattr(verbs, verb)
-    assert set(verbs.__all__) == set(VERBS)
+    assert set(verbs.__all__) == {*VERBS, "list_methods"}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -80,7 +84,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian", "e.yaml"], "thermo-qc: unknown VERB 'trian'; did you mean 'train'?"),
         (
             ["zzz"],
-            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, evaluate, info, predict, register, report, ",
+            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, evaluate, info, maps, predict, register, ",
         ),
         (
             ["train"],
@@ -158,6 +162,13 @@ SAMPLES = {str: "text", float: "0.5"}
 # main
 
 
+LESS = "crop the recording, lower the batch size or free memory"
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's own."""
+
+
 @pytest.fixture
 def verb(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let the verb `report` do what a test wants."""
@@ -191,6 +202,18 @@ def test_the_verbs_code_is_returned(verb: Any) -> None:
             "thermo-qc: /x/y: Permission denied; check the path, its permissions and the free space\n",
         ),
         (OSError("odd"), 2, "thermo-qc: odd; check the path, its permissions and the free space\n"),
+        (MemoryError(), 2, f"thermo-qc: not enough memory; {LESS}\n"),
+        (
+            MemoryError("Unable to allocate\n9 GiB"),
+            2,
+            f"thermo-qc: not enough memory (Unable to allocate 9 GiB); {LESS}\n",
+        ),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory\nC++ frames"),
+            2,
+            f"thermo-qc: not enough memory; {LESS}\n",
+        ),
+        (OutOfMemoryError("CUDA out of memory"), 2, f"thermo-qc: not enough memory; {LESS}\n"),
         (KeyboardInterrupt(), 130, "thermo-qc: interrupted; the same command continues where this one stopped\n"),
     ],
 )
@@ -203,10 +226,35 @@ def test_errors_are_one_line_and_a_code(
     assert (shown.out, shown.err) == ("", message)
 
 
-def test_programming_errors_are_not_hidden(verb: Any) -> None:
-    verb(raising(ZeroDivisionError("bug")))
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), RuntimeError("bug")])
+def test_programming_errors_are_not_hidden(verb: Any, error: Exception) -> None:
+    verb(raising(error))
+    with pytest.raises(type(error), match="bug"):
         main(["report", "run"])
+
+
+def test_memory_that_is_wanting_in_numpy_is_one_line(verb: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    verb(lambda _: np.empty(2**62, dtype=np.uint8))
+    assert main(["report", "run"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("thermo-qc: not enough memory (Unable to allocate") and message.endswith(f"; {LESS}\n")
+    assert message.count("\n") == 1
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_terminals_only(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = _Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar("recording") as show:
+        for done in range(4):
+            show(done, 3)
+    assert ("3/3" in stream.getvalue()) is terminal
+    assert stream.getvalue() == "" or terminal
 
 
 def test_a_reader_that_leaves_early_is_no_error(verb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 import sys
@@ -265,3 +266,22 @@ def test_a_file_name_that_is_no_text(forest_run: Path, lab: Path, tmp_path: Path
     arguments = ["predict", str(forest_run), str(recording), str(lab / "second.h5"), "-o", str(out)]
     assert main(arguments) == 0
     assert [row["result"] for row in _table(out / "summary.csv")] == ["pl\\udcffate", "second"]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_simulate_evaluate_and_predict_say_how_far_they_are(
+    forest_run: Path, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = ["simulate", str(lab / "simulation.yaml"), "-o", str(lab / "progress.h5")]
+    evaluation = ["evaluate", str(forest_run), str(lab / "manifest.yaml"), "-o", str(tmp_path / "evaluated")]
+    prediction = ["predict", str(forest_run), str(lab / "first.h5"), "-o", str(tmp_path / "predicted")]
+    for arguments, end in ((simulation, "100/100"), (evaluation, "2/2"), (prediction, "1/1")):
+        shown = _Terminal()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", shown)
+            assert main(arguments) == 0
+        assert end in shown.getvalue(), arguments[0]

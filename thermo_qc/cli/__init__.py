@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 all good, 2 wrong usage or input, 3 some of several recordings failed, 130 interrupted.
+        0 all good, 2 wrong usage or input or not enough memory, 3 some of several recordings failed, 130 interrupted.
 
     Raises
     ------
@@ -52,6 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_GOOD
     except OSError as error:
         print(f"thermo-qc: {_os_error(error)}", file=sys.stderr)
+        return EXIT_WRONG
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory_error(error):
+            raise
+        print(f"thermo-qc: {_memory_error(error)}", file=sys.stderr)
         return EXIT_WRONG
     except KeyboardInterrupt:
         print("thermo-qc: interrupted; the same command continues where this one stopped", file=sys.stderr)
@@ -82,3 +87,15 @@ def _one_line(text: str) -> str:
 def _os_error(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}; check the path, its permissions and the free space"
+
+
+def _is_memory_error(error: Exception) -> bool:
+    """Whether memory was wanting; torch says so by errors of its own, which are not imported here for that."""
+    torch_error = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or torch_error
+
+
+def _memory_error(error: Exception) -> str:
+    reason = _one_line(str(error)) if isinstance(error, MemoryError) else ""
+    what = f" ({reason})" if reason else ""
+    return f"not enough memory{what}; crop the recording, lower the batch size or free memory"

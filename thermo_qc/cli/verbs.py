@@ -6,8 +6,10 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
+from thermo_qc.cli.progress import progress_bar
 from thermo_qc.errors import ConfigError, ThermoQCError
 
 __all__ = [
@@ -84,16 +86,9 @@ def register(arguments: Namespace) -> int:
 
 def maps(arguments: Namespace) -> int:
     """Compute maps of one recording."""
-    from tqdm import tqdm
-
     from thermo_qc.workflows import maps as workflow
 
-    with tqdm(unit="tile", disable=None, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("tile") as show:
         result = workflow.run(
             arguments.recording,
             arguments.output,
@@ -129,7 +124,14 @@ def simulate(arguments: Namespace) -> int:
     """Simulate one recording."""
     from thermo_qc.workflows import simulate as workflow
 
-    workflow.run(arguments.config, arguments.output, overrides=tuple(arguments.set), overwrite=arguments.overwrite)
+    with progress_bar("%") as show:
+        workflow.run(
+            arguments.config,
+            arguments.output,
+            overrides=tuple(arguments.set),
+            overwrite=arguments.overwrite,
+            progress=lambda part: show(round(100 * part), 100),
+        )
     print(f"wrote {arguments.output}")
     return 0
 
@@ -165,15 +167,17 @@ def evaluate(arguments: Namespace) -> int:
     """Evaluate one model."""
     from thermo_qc.workflows import evaluate as workflow
 
-    metrics = workflow.run(
-        arguments.model,
-        arguments.manifest,
-        arguments.output,
-        method=arguments.method,
-        overwrite=arguments.overwrite,
-        device=arguments.device,
-        threads=_threads(arguments),
-    )
+    with progress_bar("recording") as show:
+        metrics = workflow.run(
+            arguments.model,
+            arguments.manifest,
+            arguments.output,
+            method=arguments.method,
+            overwrite=arguments.overwrite,
+            device=arguments.device,
+            threads=_threads(arguments),
+            progress=show,
+        )
     _print_metrics(metrics)
     print(f"wrote {arguments.output / 'report.html'}")
     return 0
@@ -181,13 +185,13 @@ def evaluate(arguments: Namespace) -> int:
 
 def predict(arguments: Namespace) -> int:
     """Predict recordings; 3 when some failed."""
-    from tqdm import tqdm
-
     from thermo_qc.workflows import predict as workflow
 
     if arguments.min_area_px < 1:
         raise ConfigError(f"--min-area-px is {arguments.min_area_px}, expected at least 1")
-    with tqdm(total=len(arguments.recordings), unit="recording", disable=None, file=sys.stderr) as bar:
+    done, total = count(1), len(arguments.recordings)
+    with progress_bar("recording") as show:
+        show(0, total)
         results = workflow.run(
             arguments.model,
             arguments.recordings,
@@ -200,7 +204,7 @@ def predict(arguments: Namespace) -> int:
             region=arguments.region,
             sound=arguments.sound,
             facts=_facts(arguments),
-            on_progress=lambda _: bar.update(),
+            on_progress=lambda _: show(next(done), total),
         )
     for result in results:
         state = "failed" if result.error else f"{result.n_indications} indications"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def run(
     overwrite: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on every recording of a manifest and write metrics, maps and the report.
 
@@ -49,6 +51,8 @@ def run(
         "cpu", "cuda" or "auto".
     threads : int, optional
         CPU threads.
+    progress : callable, optional
+        Called with the number of recordings that are done, and of all.
 
     Returns
     -------
@@ -62,7 +66,13 @@ def run(
         set_threads(threads)
     recordings = load_recordings(load_manifest(manifest), str(models[0].metadata.get("scheme_name") or "binary"))
     metrics = evaluate_models(
-        models, recordings, output, name=method or model_path.stem, overwrite=overwrite, device=device
+        models,
+        recordings,
+        output,
+        name=method or model_path.stem,
+        overwrite=overwrite,
+        device=device,
+        progress=progress,
     )
     build_report(output)
     return metrics
@@ -76,6 +86,7 @@ def evaluate_models(
     name: str,
     overwrite: bool = False,
     device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate loaded models on loaded recordings; see `run`."""
     names = models[0].class_names
@@ -104,11 +115,15 @@ def evaluate_models(
             device=device,
         )
         parts, holes = [], []
-        for recording in recordings:
+        for done, recording in enumerate(recordings):
+            if progress is not None:
+                progress(done, len(recordings))
             prediction = predict_sequence(models, recording.sequence, device=device, sound_mask=recording.sound_mask)
             parts.append((recording, prediction, np.ones(recording.class_map.shape, dtype=bool)))
             holes += holes_of(recording, prediction)
             write_prediction(output, recording, prediction)
+        if progress is not None:
+            progress(len(recordings), len(recordings))
     metrics = write_metrics(output, [fold_result(0, parts, names)], holes, names, seen_in_training=seen)
     folder.finish()
     return metrics
