@@ -235,7 +235,8 @@ def test_other_classes_beside_the_frames_do_no_harm(tmp_path: Path, frames: np.n
 
 
 def test_a_compressed_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thermo_qc.io.lazy.BOMB_BYTES", 10**5)
+    for limit in ("FREE_BYTES", "BOMB_BYTES"):
+        monkeypatch.setattr(f"thermo_qc.io.lazy.{limit}", 10**5)
     scipy.io.savemat(tmp_path / "a.mat", {"x": np.zeros((100, 50, 50))}, do_compression=True)
     with pytest.raises(CorruptFileError, match=r"compressed variable is .* stored bytes, expected at most 200 times"):
         read_sequence(tmp_path / "a.mat", axes="tyx", frame_rate_hz=1)

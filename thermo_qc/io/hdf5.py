@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError, InputError
+from thermo_qc.io.guard import check_hdf5
 from thermo_qc.io.lazy import FileFrames, check_declared_size
 
 __all__ = ["HDF5_SIGNATURE", "HDF5Frames", "dataset_at", "json_attribute", "read_small", "text_attribute"]
@@ -71,7 +72,9 @@ def check_dataset(dataset: h5py.Dataset, path: Path, name: str, objects: bool = 
             )
     if dataset.chunks is not None and np.prod(dataset.chunks, dtype=float) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
         raise CorruptFileError(path, name, "chunks of at most 512 MiB", f"in chunks of {dataset.chunks}")
-    check_declared_size(path, name, dataset.shape or (), dataset.dtype.itemsize, dataset.id.get_storage_size())
+    stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    check_declared_size(path, name, dataset.shape or (), dataset.dtype.itemsize, stored)
+    check_declared_size(path, f"chunk of {name}", dataset.chunks or (), dataset.dtype.itemsize, stored)
 
 
 def read_small(file: h5py.File, path: Path, name: str) -> NDArray[Any] | None:
@@ -185,7 +188,8 @@ def _tiles(part: slice, step: int) -> Iterator[slice]:
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open for reading; what is truncated or broken is refused in one line."""
+    """Open for reading; what is truncated or broken is refused in one line, also where the library would crash."""
+    check_hdf5(path)
     try:
         return h5py.File(path, "r")
     except PermissionError:

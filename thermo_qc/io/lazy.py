@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError, InputError, ThermoQCError
 
-__all__ = ["FileFrames", "check_declared_size", "reason_of"]
+__all__ = ["FileFrames", "check_declared_size", "most_bytes", "reason_of"]
 
 SLAB_BYTES = 64 * 2**20
 MAX_FRAME_PIXELS = 2**27
 MAX_FRAMES = 10**7
-BOMB_BYTES = 2**30
+FREE_BYTES = 16 * 2**20
+BOMB_BYTES = 256 * 2**20
 BOMB_RATIO = 200
+DEFLATE_RATIO = 1100  # no deflated data expand further
 
 
 class FileFrames(ABC):
@@ -181,14 +183,21 @@ def check_declared_size(path: Path, field: str, shape: tuple[int, ...], itemsize
     Raises
     ------
     CorruptFileError
-        When more than 1 GiB is stated and it is over 200 times as much as is stored.
+        When more than 16 MiB are stated that are over 1100 times as much as is stored, or more than 256 MiB that are
+        over 200 times as much: nothing but a damaged file or a decompression bomb does that.
     """
     size = itemsize
     for length in shape:
         size *= int(length)
-    if size > BOMB_BYTES and size > BOMB_RATIO * max(1, stored_bytes):
-        found = f"{size / 2**30:.0f} GiB from {stored_bytes} stored bytes"
-        raise CorruptFileError(path, field, f"at most {BOMB_RATIO} times the stored bytes", found)
+    if size > most_bytes(stored_bytes):
+        ratio = DEFLATE_RATIO if size <= BOMB_BYTES else BOMB_RATIO
+        found = f"{size / 2**30:.{0 if size >= 2**30 else 2}f} GiB from {stored_bytes} stored bytes"
+        raise CorruptFileError(path, field, f"at most {ratio} times the stored bytes", found)
+
+
+def most_bytes(stored_bytes: int) -> int:
+    """Give the most bytes that `check_declared_size` lets so many stored bytes become."""
+    return max(FREE_BYTES, min(BOMB_BYTES, DEFLATE_RATIO * stored_bytes), BOMB_RATIO * stored_bytes)
 
 
 def reason_of(error: BaseException) -> str:

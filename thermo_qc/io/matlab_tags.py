@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from thermo_qc.errors import CorruptFileError
-from thermo_qc.io.lazy import check_declared_size
+from thermo_qc.io.lazy import check_declared_size, most_bytes
 
 __all__ = ["check_matlab5"]
 
@@ -55,7 +55,7 @@ def check_matlab5(path: Path) -> None:
 def _inflate(path: Path, data: memoryview) -> bytes:
     machine = zlib.decompressobj()
     try:
-        result = machine.decompress(data, min(MAX_BYTES, max(2**30, 200 * len(data)) + 1))
+        result = machine.decompress(data, min(MAX_BYTES, most_bytes(len(data)) + 1))
     except zlib.error as error:
         raise CorruptFileError(path, "compressed variable", "complete", f"broken ({error})") from None
     check_declared_size(path, "compressed variable", (len(result),), 1, len(data))

@@ -12,6 +12,7 @@ import numpy as np
 
 from thermo_qc.errors import OutputError, SequenceError
 from thermo_qc.io.files import atomic_path
+from thermo_qc.io.guard import trust_hdf5
 from thermo_qc.io.metadata import defects_to_json, metadata_to_json
 from thermo_qc.sequence import FrameSource, ThermalSequence, Truth
 
@@ -70,6 +71,7 @@ def write_sequence(sequence: ThermalSequence, path: Path | str, *, compression: 
                     _write_truth(file, sequence.truth)
         except RuntimeError as error:  # h5py's form of a failed flush
             raise OSError(str(error)) from error
+    trust_hdf5(Path(path))
 
 
 def frame_blocks(

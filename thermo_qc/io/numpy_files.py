@@ -23,6 +23,7 @@ from thermo_qc.errors import (
     UnknownNameError,
     suggestion,
 )
+from thermo_qc.io.bounded import BoundedFile
 from thermo_qc.io.files import atomic_path
 from thermo_qc.io.found import Found
 from thermo_qc.io.layout import arrange, axis_order, check_three_axes
@@ -55,7 +56,7 @@ class NpyFrames(FileFrames):
 def open_npy(path: Path, **options: Any) -> ThermalSequence:
     """Open a .npy file; frames stay in the file. Options are fields of `Facts` without `variable`."""
     facts = check_options(path, "the .npy format", options, ("axes",))
-    with reading(path, "NumPy .npy"), path.open("rb") as file:
+    with reading(path, "NumPy .npy"), BoundedFile(path) as file:
         shape, dtype = _header(path, "array", file)
         data_start = file.tell()
     check_three_axes(path, "array", shape, dtype.kind)

@@ -20,6 +20,7 @@ __all__ = ["Outline", "fill_outline", "read_coco", "read_cvat"]
 
 DEPTH = "depth_mm"
 ELLIPSE_CORNERS = 180
+FARTHEST_PX = 1e9
 MAX_BYTES = 256 * 2**20
 
 
@@ -46,8 +47,8 @@ def fill_outline(outline: Outline, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Pixels whose centres lie inside one of the polygons (even-odd rule), bool (Y, X)."""
     result = np.zeros(shape, dtype=np.bool_)
     for polygon in outline.polygons:
-        low = np.clip(np.floor(polygon.min(axis=0)).astype(int), 0, (shape[1], shape[0]))
-        high = np.clip(np.ceil(polygon.max(axis=0)).astype(int), 0, (shape[1], shape[0]))
+        low = np.clip(np.floor(polygon.min(axis=0)), 0, (shape[1], shape[0])).astype(int)
+        high = np.clip(np.ceil(polygon.max(axis=0)), 0, (shape[1], shape[0])).astype(int)
         part = slice(low[1], high[1]), slice(low[0], high[0])
         x, y = np.arange(low[0], high[0]) + 0.5, (np.arange(low[1], high[1]) + 0.5)[:, None]
         inside = np.zeros((high[1] - low[1], high[0] - low[0]), dtype=np.bool_)
@@ -81,7 +82,7 @@ def read_coco(path: Path, shape: tuple[int, int]) -> list[Outline]:
             )
         _check_size(path, (int(pictures[0]["height"]), int(pictures[0]["width"])), shape)
         return [_coco_outline(path, entry, names) for entry in annotations]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise CorruptFileError(path, "content", "COCO annotations", f"something else ({reason_of(error)})") from None
 
 
@@ -123,7 +124,7 @@ def read_cvat(path: Path, shape: tuple[int, int]) -> list[Outline]:
             )
         _check_size(path, (int(pictures[0].attrib["height"]), int(pictures[0].attrib["width"])), shape)
         return list(_cvat_outlines(path, pictures[0]))
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+    except (ElementTree.ParseError, KeyError, ValueError, OverflowError) as error:
         raise CorruptFileError(path, "content", "CVAT annotations", f"something else ({reason_of(error)})") from None
 
 
@@ -140,15 +141,15 @@ def _cvat_outlines(path: Path, picture: ElementTree.Element) -> Iterator[Outline
 def _cvat_corners(path: Path, node: ElementTree.Element) -> NDArray[np.float64]:
     if node.tag == "polygon":
         return np.array([pair.split(",") for pair in node.attrib["points"].split(";")], dtype=np.float64)
-    turn = math.radians(float(node.get("rotation", 0.0)))
+    turn = math.radians(_number(node.get("rotation", "0")))
     if node.tag == "box":
-        x0, y0, x1, y1 = (float(node.attrib[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
+        x0, y0, x1, y1 = (_number(node.attrib[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
         centre = np.array([x0 + x1, y0 + y1]) / 2
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) - centre
     elif node.tag == "ellipse":
-        centre = np.array([float(node.attrib["cx"]), float(node.attrib["cy"])])
+        centre = np.array([_number(node.attrib["cx"]), _number(node.attrib["cy"])])
         angle = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)
-        radii = float(node.attrib["rx"]), float(node.attrib["ry"])
+        radii = _number(node.attrib["rx"]), _number(node.attrib["ry"])
         corners = np.column_stack([radii[0] * np.cos(angle), radii[1] * np.sin(angle)])
     else:
         hint = "export polygons, or a PNG mask"
@@ -157,9 +158,18 @@ def _cvat_corners(path: Path, node: ElementTree.Element) -> NDArray[np.float64]:
     return np.asarray(centre + corners @ rotation)
 
 
+def _number(text: str) -> float:
+    number = float(text)
+    if not abs(number) <= FARTHEST_PX:
+        raise ValueError(f"{text[:40]} is no place in a picture")
+    return number
+
+
 def _polygon(path: Path, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    if corners.ndim != 2 or corners.shape[0] < 3 or corners.shape[1] != 2 or not np.isfinite(corners).all():
+    if corners.ndim != 2 or corners.shape[0] < 3 or corners.shape[1] != 2:
         raise CorruptFileError(path, "polygon", "at least three finite corners (x, y)", f"of shape {corners.shape}")
+    if not (np.abs(corners) <= FARTHEST_PX).all():
+        raise CorruptFileError(path, "polygon", "finite corners near the picture", "infinite or far away")
     return corners
 
 

@@ -1,0 +1,471 @@
+"""One small recording, or file beside one, for every reader: how it is written, damaged and opened."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import imagecodecs
+import numpy as np
+import scipy.io
+import tifffile
+
+sys.path[1:1] = [str(Path(__file__).parents[1] / folder) for folder in ("io_cameras", "io_flir")]
+
+import flir_bytes as flir
+from ptw_irb_files import irb_bytes, kelvin_palette, plain_hcc, ptw_bytes
+
+from mutations import number_places
+from thermo_qc.io import load_entry, load_manifest, read_homography, read_region, read_sequence, read_truth, write_any
+from thermo_qc.io.native_write import write_sequence
+from thermo_qc.sequence import Defect, Excitation, HistoryEntry, Material, Source, ThermalSequence, Truth
+
+T, Y, X = 3, 6, 8
+COUNTS = (np.arange(T * Y * X).reshape(T, Y, X) * 613 % 65280).astype(np.uint16)
+FRAMES = (20 + COUNTS / 8192).astype(np.float32)
+RATE = {"frame_rate_hz": 10.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One seed.
+
+    `make(folder)` writes it and returns the file that is damaged; `finish` turns the damaged payload into a file
+    (checksums, compression); `use(file)` opens it and reads a frame and some curves.
+    """
+
+    name: str
+    make: Callable[[Path], Path]
+    use: Callable[[Path], object]
+    places: Callable[[bytes], Sequence[int]] = lambda content: ()
+    finish: Callable[[bytes], bytes] = bytes
+    payload: Callable[[bytes], bytes] = bytes
+    text: bool = False
+    needs: str = ""
+    memory_bytes: int = 48 * 2**20
+    refused: float = 0.1
+
+
+def _recording(of_folder: bool = False, **options: Any) -> Callable[[Path], object]:
+    def use(file: Path) -> object:
+        sequence = read_sequence(file.parent if of_folder else file, **options)
+        read_parts(sequence)
+        return sequence
+
+    return use
+
+
+def read_parts(sequence: ThermalSequence) -> None:
+    """Decode a frame and two blocks of curves."""
+    frames = sequence.frames
+    frames[0]
+    frames[-1, 1:3, 2:5]
+    frames[:, -1, -1]
+    frames[:, :2, :3]
+
+
+def _file(name: str, content: Callable[[], bytes]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(content())
+        return folder / name
+
+    return make
+
+
+# ---------------------------------------------------------------------------------------------------- HDF5
+
+
+def sequence_of_everything() -> ThermalSequence:
+    """A sequence in which every field is set."""
+    index = np.zeros((Y, X), np.int16)
+    index[1:3, 2:4], index[4, 5], index[5, :2] = 1, 2, -1
+    depth = np.where(index == 1, 1.25, np.nan).astype(np.float32)
+    defects = (Defect(number=1, depth_mm=1.25, diameter_mm=7.85, name="A1", peak_contrast_k=0.125), Defect(number=2))
+    return ThermalSequence(
+        frames=FRAMES,
+        times_s=np.array([-1.0, 0.5, 2.0]),
+        unit="degC",
+        pixel_pitch_mm=0.7,
+        excitation=Excitation(kind="long_pulse", stop_s=1.5, flux_w_m2=900.0, frequency_hz=0.1),
+        ambient_c=22.5,
+        emissivity=0.95,
+        thickness_mm=17.0,
+        netd_k=0.025,
+        material=Material(
+            name="GFRP",
+            conductivity_through_w_mk=0.3,
+            conductivity_in_plane_w_mk=0.4,
+            density_kg_m3=1900.0,
+            heat_capacity_j_kgk=1000.0,
+        ),
+        camera="LWIR 640",
+        specimen_id="plate 7",
+        acquisition_id="a-1",
+        source=Source(path="orig.seq", sha256="ab" * 32, format_name="X"),
+        history=(HistoryEntry(step="crop", parameters={"rows": [0, 4], "note": None}),),
+        truth=Truth(defect_index=index, depth_mm=depth, defects=defects),
+    )
+
+
+def _native(compression: Any) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        write_sequence(sequence_of_everything(), folder / "a.h5", compression=compression)
+        return folder / "a.h5"
+
+    return make
+
+
+def _pythermondt(folder: Path) -> Path:
+    parameters = [["t_p0", "0", "", 0.1, "s"], ["t_p", "0", "", 0.05, "s"], ["ds_lat", "0", "", 2e-4, "m"]]
+    with h5py.File(folder / "a.hdf5", "w") as file:
+        file.create_dataset("/Data/Tdata", data=np.moveaxis(COUNTS % 64, 0, -1), chunks=(Y, X, 1), compression="gzip")
+        file["/Data/Tdata"].attrs["Unit"] = json.dumps({"name": "kelvin"})
+        file["/MetaData/DomainValues"] = np.arange(T) * 0.1
+        file["/MetaData/ExcitationSignal"] = np.array([0, 1, 0])
+        file["/MetaData/LookUpTable"] = 290.0 + np.arange(64) / 7
+        file["/MetaData"].attrs["SimulationParameter"] = json.dumps(json.dumps(parameters))
+        file["/GroundTruth/DefectMask"] = (COUNTS[0] % 3).astype(np.uint8)
+        file["/GroundTruth/DefectMask"].attrs["LabelIds"] = json.dumps({"backwall": 0, "hole": 1})
+    return folder / "a.hdf5"
+
+
+def _latest(folder: Path) -> Path:
+    with h5py.File(folder / "a.h5", "w", libver="latest") as file:
+        options = {"chunks": (4, 4, 2), "shuffle": True, "fletcher32": True, "compression": "lzf", "maxshape": (None,) * 3}
+        file.create_dataset("/Data/Tdata", data=np.moveaxis(FRAMES, 0, -1), **options)
+        file["/MetaData/DomainValues"] = np.arange(T) * 0.1
+        for number in range(12):
+            file["/MetaData"].attrs[f"note{number}"] = "x" * number
+    return folder / "a.h5"
+
+
+def _matlab73(write: Callable[[h5py.File], None]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / "a.mat"
+        with h5py.File(path, "w", userblock_size=512) as file:
+            write(file)
+        with path.open("r+b") as raw:
+            raw.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
+        return path
+
+    return make
+
+
+def _array_73(file: h5py.File) -> None:
+    file.create_dataset("x", data=FRAMES.astype("f8"), chunks=(1, Y, X), compression="gzip").attrs["MATLAB_class"] = (
+        np.bytes_("double")
+    )
+
+
+def _cell_73(file: h5py.File) -> None:
+    refs = file.create_group("#refs#")
+    cell = file.create_group("s").create_dataset("x", (T, 1), h5py.ref_dtype)
+    for number in range(T):
+        cell[number, 0] = refs.create_dataset("abc"[number], data=COUNTS[number].T).ref
+
+
+# ---------------------------------------------------------------------------------------------------- MATLAB 5, NumPy
+
+
+def _matlab5(variables: dict[str, Any], compressed: bool = False) -> Callable[[], bytes]:
+    def content() -> bytes:
+        memory = io.BytesIO()
+        scipy.io.savemat(memory, variables, do_compression=compressed)
+        return memory.getvalue()
+
+    return content
+
+
+def deflated_variables(content: bytes) -> bytes:
+    """A MATLAB 5 file whose one variable is compressed whatever it holds."""
+    packed = zlib.compress(content[128:], 1)
+    return content[:128] + struct.pack("<2I", 15, len(packed)) + packed
+
+
+def _cells() -> np.ndarray:
+    cells = np.empty((1, T), object)
+    for number in range(T):
+        cells[0, number] = COUNTS[number].astype(np.uint8)
+    return cells
+
+
+def _npy() -> bytes:
+    memory = io.BytesIO()
+    np.save(memory, FRAMES)
+    return memory.getvalue()
+
+
+def _npz(folder: Path) -> Path:
+    write_any(sequence_of_everything(), folder / "a.npz")
+    return folder / "a.npz"
+
+
+def _plain_npz() -> bytes:
+    memory = io.BytesIO()
+    np.savez_compressed(memory, stack=FRAMES, times_s=np.arange(T) * 0.1, other=np.zeros(4))
+    return memory.getvalue()
+
+
+MARK = b"<<member>>"
+
+
+def _unzipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return MARK.join(part for info in archive.infolist() for part in (info.filename.encode(), archive.read(info)))
+
+
+def zipped(content: bytes) -> bytes:
+    """Pack the damaged members again, with checksums that are right."""
+    parts, memory = content.split(MARK), io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, member in zip(parts[::2], parts[1::2], strict=False):
+            info = zipfile.ZipInfo(name.decode("latin-1").split("\0")[0] or "x")
+            archive.writestr(info, member)
+    return memory.getvalue()
+
+
+# ---------------------------------------------------------------------------------------------------- TIFF and pictures
+
+
+def _tiff(frames: np.ndarray = COUNTS, **options: Any) -> Callable[[], bytes]:
+    def content() -> bytes:
+        memory = io.BytesIO()
+        tifffile.imwrite(memory, frames, **({} if options.get("imagej") else {"photometric": "minisblack"}), **options)
+        return memory.getvalue()
+
+    return content
+
+
+def png(pixels: np.ndarray = COUNTS[0]) -> bytes:
+    """A grey PNG."""
+    return bytes(imagecodecs.png_encode(pixels))
+
+
+def checked_png(content: bytes) -> bytes:
+    """Correct the checksum of every chunk that can be found."""
+    changed, place = bytearray(content), 8
+    while place + 12 <= len(changed):
+        (length,) = struct.unpack_from(">I", changed, place)
+        if place + 12 + length > len(changed):
+            break
+        struct.pack_into(">I", changed, place + 8 + length, zlib.crc32(changed[place + 4 : place + 8 + length]))
+        place += 12 + length
+    return bytes(changed)
+
+
+def checked_inner_png(content: bytes) -> bytes:
+    """Correct the checksums of a PNG inside another file."""
+    start = content.find(b"\x89PNG")
+    return content if start < 0 else content[:start] + checked_png(content[start:])
+
+
+def _csv() -> bytes:
+    return "\n".join(";".join(f"{value:.2f}" for value in row) for row in FRAMES[0]).replace(".", ",").encode()
+
+
+def _folder(name: str, content: Callable[[int], bytes]) -> Callable[[Path], Path]:
+    """Three files, of which the second is damaged."""
+
+    def make(folder: Path) -> Path:
+        for number in range(T):
+            (folder / f"f{number}{name}").write_bytes(content(number))
+        return folder / f"f1{name}"
+
+    return make
+
+
+def _jpeg(number: int, **values: Any) -> bytes:
+    return flir.radiometric_jpeg(flir.block(flir.counts_of(1)[0], time_s=number / 10, **values))
+
+
+# ---------------------------------------------------------------------------------------------------- facts and truth
+
+SIDECAR = b"""frame_rate_hz: 25.0
+t_first_s: -0.5
+pixel_pitch_mm: 0.7
+heating_start_s: 0.0
+heating_stop_s: 1.5
+excitation: long_pulse
+flux_w_m2: 900
+ambient_c: 22.5
+emissivity: 0.95
+unit: degC
+thickness_mm: 17.0
+camera: LWIR
+material: {name: GFRP, conductivity_through_w_mk: 0.3, conductivity_in_plane_w_mk: 0.4, density_kg_m3: 1900, heat_capacity_j_kgk: 1000}
+"""
+MANIFEST = b"""recordings:
+- key: a
+  recording: a.npy
+  truth: mask.png
+  depths_mm: {1: 1.5, 2: 3.0}
+  region: region.png
+  acquisition: first
+  condition: "cold, wet"
+  facts: {frame_rate_hz: 10.0, pixel_pitch_mm: 0.5, heating_stop_s: 0.1}
+- key: b
+  recording: a.npy
+  plate: gfrp_calibrated
+  registration: registration.yaml
+  facts: {times_s: [0.0, 0.1, 0.2]}
+"""
+MANIFEST_CSV = b"""key,recording,truth,depths_mm.1,depths_mm.2,region,facts.frame_rate_hz,facts.times_s,facts.pixel_pitch_mm
+a,a.npy,mask.png,1.5,3.0,region.png,10,,0.5
+b,a.npy,,,,,,0 0.1 0.2,0.7
+"""
+REGISTRATION = b"matrix:\n- [20.0, 0.5, 1.0]\n- [0.25, 20.0, -2.0]\n- [0.0001, 0.0002, 1.0]\nresidual_mm: 0.3\n"
+COCO = json.dumps(
+    {
+        "images": [{"id": 1, "file_name": "a.png", "height": Y, "width": X}],
+        "categories": [{"id": 1, "name": "hole"}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "segmentation": [[1, 1, 4, 1, 4, 4, 1, 4]],
+                "attributes": {"depth_mm": 1.5},
+            },
+            {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[5.5, 2, 7, 2, 7, 5.25]]},
+        ],
+    }
+).encode()
+CVAT = (
+    f'<?xml version="1.0" encoding="utf-8"?><annotations><image id="0" name="a.png" width="{X}" height="{Y}">'
+    '<polygon label="hole" points="1,1;4,1;4,4;1,4"><attribute name="depth_mm">1.5</attribute></polygon>'
+    '<box label="hole" xtl="5" ytl="1" xbr="7" ybr="3" rotation="10"/><ellipse label="b" cx="4" cy="4" rx="2" ry="1"/>'
+    "</image></annotations>"
+).encode()
+
+
+def _around(folder: Path) -> None:
+    np.save(folder / "a.npy", FRAMES)
+    (folder / "mask.png").write_bytes(png((COUNTS[0] % 3).astype(np.uint8)))
+    (folder / "region.png").write_bytes(png(np.full((Y, X), 255, np.uint8)))
+    (folder / "registration.yaml").write_bytes(REGISTRATION)
+
+
+def _beside(name: str, content: bytes) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        _around(folder)
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    return make
+
+
+def _mask(folder: Path) -> Path:
+    _around(folder)
+    return folder / "mask.png"
+
+
+def _use_sidecar(path: Path) -> object:
+    return read_sequence(path.with_suffix(".npy"))
+
+
+def _use_manifest(path: Path) -> object:
+    return [load_entry(entry) for entry in load_manifest(path).entries]
+
+
+def _use_truth(path: Path) -> object:
+    read_truth(path, (Y, X))
+    return read_region(path, (Y, X))
+
+
+# ---------------------------------------------------------------------------------------------------- the table
+
+
+def _all(content: bytes) -> Sequence[int]:
+    return number_places(content)
+
+
+def _at(*places: int) -> Callable[[bytes], Sequence[int]]:
+    return lambda content: places
+
+
+PTW = _at(11, 15, 19, 23, 27, 35, 141, 377, 379, 381, 403, 407, 2114, 2200 + 80, 2200 + 160)
+HCC = _at(2, 4, 8, 12, 16, 28, 32, 34, 44, 48, 52, 56, 100, 104)
+IRB = _at(25, 29, 64 + 12, 96, 96 + 12, 96 + 16, 167, 169, 171, 173, 167 + 24, 167 + 60, 167 + 1084 + 540)
+HDF5 = {"places": _all, "memory_bytes": 64 * 2**20}
+FLIR = {"use": _recording(), "places": lambda content: number_places(content, 400)}
+TIFF = {"use": _recording(**RATE), "places": _all, "memory_bytes": 96 * 2**20}
+BOX = {"x": FRAMES.astype("f8"), "t": "text"}
+STRUCT = {"F1": {"images": _cells(), "n": np.zeros((2, 2)), "note": "text"}}
+
+CASES: tuple[Case, ...] = (
+    Case(name="native", make=_native(None), use=_recording(), **HDF5),
+    Case(name="native_gzip", make=_native("gzip"), use=_recording(), **HDF5),
+    Case(name="native_latest", make=_latest, use=_recording(), **HDF5),
+    Case(name="pythermondt", make=_pythermondt, use=_recording(), **HDF5),
+    Case(name="matlab73", make=_matlab73(_array_73), use=_recording(axes="tyx", **RATE), **HDF5),
+    Case(name="matlab73_cell", make=_matlab73(_cell_73), use=_recording(**RATE), **HDF5),
+    Case(name="tiff", make=_file("a.tif", _tiff()), **TIFF),
+    Case(name="tiff_zlib", make=_file("a.tif", _tiff(compression="zlib", predictor=True)), **TIFF),
+    Case(name="tiff_lzw_tiles", make=_file("a.tif", _tiff(compression="lzw", tile=(16, 16), byteorder=">")), **TIFF),
+    Case(name="tiff_big", make=_file("a.tif", _tiff(FRAMES, compression="packbits", bigtiff=True)), **TIFF),
+    Case(
+        name="tiff_imagej",
+        make=_file("a.tif", _tiff(FRAMES, imagej=True, metadata={"finterval": 0.1, "axes": "TYX"})),
+        **TIFF,
+    ),
+    Case(name="csq", make=_file("a.csq", lambda: flir.recording(flir.counts_of(2), coding="JPEG-LS")), **FLIR),
+    Case(name="jpeg", make=_file("a.jpg", lambda: _jpeg(0, inner=">")), **FLIR),
+    Case(name="jpeg_png", make=_file("a.jpg", lambda: _jpeg(0, coding="PNG")), finish=checked_inner_png, **FLIR),
+    Case(name="folder_jpeg", make=_folder(".jpg", _jpeg), use=_recording(True), places=FLIR["places"]),
+    Case(name="folder_png", make=_folder(".png", lambda n: png(COUNTS[n])), use=_recording(True, **RATE), finish=checked_png),
+    Case(name="folder_tiff", make=_folder(".tif", lambda n: _tiff(COUNTS[n])()), use=_recording(True, **RATE), places=_all),
+    Case(name="folder_csv", make=_folder(".csv", lambda n: _csv()), use=_recording(True, **RATE), text=True),
+    Case(
+        name="folder_irb",
+        make=_folder(".irb", lambda n: irb_bytes(COUNTS[n], kelvin_palette(), milliseconds=100 * n)),
+        use=_recording(True, **RATE),
+        places=IRB,
+    ),
+    Case(name="fff", make=_file("a.fff", lambda: flir.block(flir.counts_of(1)[0], order=">")), **FLIR),
+    Case(name="seq", make=_file("a.seq", lambda: flir.recording(flir.counts_of(2), gap=bytes(16))), **FLIR),
+    Case(
+        name="ptw",
+        make=_file("a.ptw", lambda: ptw_bytes(COUNTS, clock_s=10 + 0.02 * np.arange(T))),
+        use=_recording(),
+        places=PTW,
+    ),
+    Case(name="irb", make=_file("a.irb", lambda: irb_bytes(COUNTS[0], kelvin_palette())), use=_recording(), places=IRB),
+    Case(
+        name="hcc",
+        make=_file("a.hcc", lambda: plain_hcc(np.repeat(COUNTS, 2, axis=2))),
+        use=_recording(),
+        places=HCC,
+        needs="fasthcc",
+    ),
+    Case(name="matlab5", make=_file("a.mat", _matlab5(BOX)), use=_recording(axes="tyx", **RATE), places=_all),
+    Case(name="matlab5_struct", make=_file("a.mat", _matlab5(STRUCT)), use=_recording(**RATE), places=_all),
+    Case(
+        name="matlab5_zlib",
+        make=_file("a.mat", _matlab5({"x": FRAMES.astype("f8")})),
+        use=_recording(axes="tyx", **RATE),
+        places=_all,
+        finish=deflated_variables,
+    ),
+    Case(name="npy", make=_file("a.npy", _npy), use=_recording(**RATE), places=_at(6, 8), text=True),
+    Case(name="npz", make=_npz, use=_recording(), places=_all),
+    Case(name="npz_plain", make=_file("a.npz", _plain_npz), use=_recording(), places=_all),
+    Case(name="npz_members", make=_npz, use=_recording(), payload=_unzipped, finish=zipped, text=True),
+    Case(name="sidecar", make=_beside("a.yaml", SIDECAR), use=_use_sidecar, text=True),
+    Case(name="manifest", make=_beside("m.yaml", MANIFEST), use=_use_manifest, text=True),
+    Case(name="manifest_csv", make=_beside("m.csv", MANIFEST_CSV), use=_use_manifest, text=True),
+    Case(name="registration", make=_beside("r.yaml", REGISTRATION), use=read_homography, text=True),
+    Case(name="truth_png", make=_mask, use=_use_truth, finish=checked_png),
+    Case(name="truth_tiff", make=_file("mask.tif", _tiff((COUNTS[0] % 3).astype(np.uint8))), use=_use_truth, places=_all),
+    Case(name="truth_coco", make=_beside("a.json", COCO), use=_use_truth, text=True),
+    Case(name="truth_cvat", make=_beside("a.xml", CVAT), use=_use_truth, text=True),
+)
+BY_NAME = {case.name: case for case in CASES}
