@@ -140,12 +140,15 @@ def test_frames_in_a_file(simulate, file_like):
 def test_a_step_beside_the_heating_is_left_alone_and_told(simulate, caplog):
     sequence = simulate(seed=1)
     frames = np.array(sequence.frames)
-    stop = int(np.searchsorted(sequence.times_s, 40.0))
-    frames[stop - 3 :] += 2.0
-    jumps = find_shutter_jumps(replace(sequence, frames=frames), heating_guard_frames=0)
-    assert jumps.left_alone == (stop - 3,) or jumps.frames == (stop - 3,)
-    if jumps.left_alone:
-        assert "left alone" in caplog.text
+    start = int(np.searchsorted(sequence.times_s, 0.0))
+    frames[start - 2 :] += 2.0
+    spoilt = replace(sequence, frames=frames)
+    jumps = find_shutter_jumps(spoilt, heating_guard_frames=1)
+    assert jumps.frames == ()
+    assert start - 2 in jumps.left_alone
+    assert f"steps at frames {list(jumps.left_alone)} lie too close to the heating" in caplog.text
+    assert remove_shutter_jumps(spoilt, jumps).history[-1].parameters["left_alone"] == list(jumps.left_alone)
+    assert find_shutter_jumps(spoilt, heating_guard_frames=3).left_alone == ()
 
 
 def test_too_short_to_tell():

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import SequenceError, UnknownNameError, suggestion
 from thermo_qc.preprocess.heating import heating_of_curve
-from thermo_qc.preprocess.jumps import candidates, is_level_jump, smooth_axis, step_weights
-from thermo_qc.preprocess.reference import frame_bands
+from thermo_qc.preprocess.jumps import is_level_jump, smooth_axis, step_weights
+from thermo_qc.preprocess.shutter_steps import Step, find_steps, frame_changes, still_frames
 from thermo_qc.preprocess.statistics import MAD_TO_STD, estimate_noise
 from thermo_qc.preprocess.surface import solve_surface, surface_basis
 from thermo_qc.sequence import ThermalSequence
@@ -22,10 +22,8 @@ __all__ = ["PATTERNS", "ShutterJumps", "find_shutter_jumps"]
 _LOG = logging.getLogger(__name__)
 
 PATTERNS = ("auto", "uniform", "surface", "free")
-SAMPLED_PIXELS = 65_536
 FEWEST_FRAMES = 3
 NEAR_FRAMES, FAR_FRAMES = 8, 24
-FREEZING_SHARE = 0.1
 SIGNIFICANT = 6.0
 
 
@@ -76,24 +74,6 @@ class ShutterJumps:
                 f"the jumps are of frames {self.maps.shape[1:]} up to number {last}, the recording has "
                 f"{sequence.n_frames} frames of {sequence.frame_shape}; find them in this recording"
             )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Series:
-    """What every frame differs in from the one before: middle, spread and whether nothing changed; and its mean."""
-
-    middle: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    still: NDArray[np.bool_]
-    mean: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A step between the last frame before `first` and the frame `resume`; those between are frozen."""
-
-    first: int
-    resume: int
 
 
 def find_shutter_jumps(
@@ -148,10 +128,10 @@ def find_shutter_jumps(
     surface_basis((1, 1), order)
     if sequence.n_frames < 2 * FEWEST_FRAMES + 1:
         return _collected(sequence, [], (), ())
-    series = _series(sequence)
+    series = frame_changes(sequence)
     events = _heating_events(sequence, series.mean)
-    frozen = _still_frames(series)
-    steps = _steps(sequence, series, events, frozen, longest_shutter_s, heating_guard_frames)
+    frozen = still_frames(series)
+    steps = find_steps(sequence, series, events, frozen, longest_shutter_s, heating_guard_frames)
     noise = estimate_noise(sequence)
     found, left = [], []
     for step in steps:
@@ -187,38 +167,6 @@ def _collected(
     )
 
 
-def _series(sequence: ThermalSequence) -> _Series:
-    stride = max(1, sequence.frame_shape[0] * sequence.frame_shape[1] // SAMPLED_PIXELS)
-    n = sequence.n_frames
-    median, spread, mean = (np.full(n, np.nan) for _ in range(3))
-    still = np.zeros(n, dtype=bool)
-    before: NDArray[np.float64] | None = None
-    for part, band in frame_bands(sequence):
-        for index, frame in zip(
-            range(part.start, part.stop), band.reshape(band.shape[0], -1)[:, ::stride], strict=True
-        ):
-            finite = np.isfinite(frame)
-            if not finite.any():
-                continue
-            mean[index] = frame[finite].mean()
-            if before is not None:
-                change = (frame - before)[finite & np.isfinite(before)]
-                if change.size:
-                    median[index], spread[index] = _middle_and_spread(change)
-                    still[index] = np.count_nonzero(change) <= 0.01 * change.size
-            before = frame
-    return _Series(middle=median, spread=spread, still=still, mean=mean)
-
-
-def _middle_and_spread(change: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and standard deviation without the farthest pixels; medians would keep the steps of quantised readings."""
-    middle = float(np.median(change))
-    distance = np.abs(change - middle)
-    spread = MAD_TO_STD * float(np.median(distance))
-    kept = change[distance <= 3 * spread] if spread > 0 else change[distance == 0]
-    return float(kept.mean()), float(kept.std())
-
-
 def _heating_events(sequence: ThermalSequence, mean: NDArray[np.float64]) -> tuple[float, ...]:
     excitation = sequence.excitation
     heating = heating_of_curve(mean, sequence.times_s)
@@ -226,67 +174,8 @@ def _heating_events(sequence: ThermalSequence, mean: NDArray[np.float64]) -> tup
     return tuple(sorted({time for time in times if time is not None}))
 
 
-def _still_frames(series: _Series) -> set[int]:
-    """Frames that repeat the one before; none where that is the recording's habit."""
-    frozen = np.flatnonzero(series.still)
-    return set(frozen.tolist()) if frozen.size <= FREEZING_SHARE * series.still.size else set()
-
-
-def _steps(
-    sequence: ThermalSequence,
-    series: _Series,
-    events: tuple[float, ...],
-    frozen: set[int],
-    longest_s: float,
-    guard: int,
-) -> list[_Step]:
-    """Order the steps by time, away from the heating; a shutter seen from both sides is one."""
-    times = sequence.times_s
-    floor = 1e-7 * float(np.nanmax(np.abs(series.mean))) if np.isfinite(series.mean).any() else 0.0
-    near = np.zeros(times.size, dtype=bool)
-    for event in events:
-        place = int(np.searchsorted(times, event))
-        near[max(0, place - guard) : place + guard + 2] = True
-    every = [int(k) for k in candidates(series.middle, floor, apart=0) if not near[k]]
-    paired = _pairs(every, series.middle, times, longest_s, frozen)
-    spread = np.where(series.still, np.nan, series.spread)
-    wide = candidates(spread, floor)
-    usual = float(np.nanmedian(spread)) if np.isfinite(spread).any() else 0.0
-    wide = wide[spread[wide] > 1.2 * usual]
-    single = {int(k) for k in candidates(series.middle, floor)} | {int(k) for k in wide}
-    inside = {k for step in paired for k in range(step.first - 1, step.resume + 2)}
-    steps = list(paired)
-    for k in sorted(single):
-        if near[k] or k in inside:
-            continue
-        first = k
-        while first - 1 in frozen:
-            first -= 1
-        if not steps or all(abs(k - other.resume) > 1 for other in steps):
-            steps.append(_Step(first, k))
-    return sorted(steps, key=lambda step: step.resume)
-
-
-def _pairs(
-    found: list[int], median: NDArray[np.float64], times_s: NDArray[np.float64], longest_s: float, frozen: set[int]
-) -> list[_Step]:
-    pairs, taken = [], -1
-    for position, k in enumerate(found):
-        if k <= taken:
-            continue
-        for other in found[position + 1 :]:
-            still = all(between in frozen for between in range(k + 1, other))
-            if times_s[other] - times_s[k] > longest_s and not still:
-                break
-            if median[k] * median[other] < 0 and 0.5 < abs(median[other] / median[k]) < 2:
-                pairs.append(_Step(k, other))
-                taken = other
-                break
-    return pairs
-
-
 def _window(
-    step: _Step, steps: list[_Step], times_s: NDArray[np.float64], events: tuple[float, ...], frozen: set[int]
+    step: Step, steps: list[Step], times_s: NDArray[np.float64], events: tuple[float, ...], frozen: set[int]
 ) -> tuple[NDArray[np.intp], int] | None:
     """Frames round a step that nothing else divides, and how many lie before it; None where too few are left."""
     ends = [event for event in events if event <= times_s[max(step.first - 1, 0)]]
@@ -305,7 +194,7 @@ def _window(
 
 def _measured(
     sequence: ThermalSequence,
-    step: _Step,
+    step: Step,
     window: tuple[NDArray[np.intp], int],
     events: tuple[float, ...],
     noise: float,
