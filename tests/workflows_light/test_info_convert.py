@@ -86,7 +86,7 @@ def test_missing_and_broken_files(tmp_path):
         info.describe(broken)
 
 
-@pytest.mark.parametrize("name", ["copy.h5", "deeper/copy.hdf5", "copy.npz"])
+@pytest.mark.parametrize("name", ["copy.h5", "deeper/copy.hdf5", "copy.npz", "copy.mat", "copy.tif"])
 def test_converted_and_read_again(tmp_path, recording, name):
     written = convert.run(recording, tmp_path / name, pixel_pitch_mm=1.5, specimen_id="P7")
     assert written == tmp_path / name
@@ -107,7 +107,7 @@ def test_outputs_that_must_not_be_written(tmp_path, recording):
         (existing, "exists; choose another name or pass --overwrite"),
         (folder, "is a folder"),
         (recording, "is the recording itself"),
-        (tmp_path / "copy.mat", r"ends in '.mat', expected one of .h5, .hdf5, .npz"),
+        (tmp_path / "copy.seq", r"ends in '.seq', expected one of .h5, .hdf5, .npz, .mat"),
     ]:
         with pytest.raises(OutputError, match=message):
             convert.run(recording, output)

@@ -7,7 +7,8 @@ columns, frames); the matrices of a cell are frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,29 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
+from thermo_qc.config import Facts
 from thermo_qc.errors import (
     AmbiguousInputError,
     ConfigError,
     CorruptFileError,
     MissingFactError,
+    TruthError,
     UnknownNameError,
     suggestion,
 )
 from thermo_qc.io.found import Found
-from thermo_qc.io.hdf5 import HDF5Frames, check_dataset, open_hdf5
-from thermo_qc.io.layout import arrange, axis_order
+from thermo_qc.io.hdf5 import HDF5Frames, check_dataset, dataset_at, open_hdf5, read_small
+from thermo_qc.io.layout import arrange, axis_order, check_three_axes
 from thermo_qc.io.lazy import check_declared_size
 from thermo_qc.io.matlab_tags import check_matlab5
+from thermo_qc.io.metadata import defects_from_json, found_from_json, truth_from_maps
 from thermo_qc.io.reader import Reader, assemble, check_options, reading
-from thermo_qc.sequence import FrameSource, ThermalSequence
+from thermo_qc.sequence import FrameSource, ThermalSequence, Truth
 
 __all__ = ["READER", "open_matlab"]
 
 MAX_NESTING = 4
+OWN, TRUTH = frozenset({"thermo_qc", "images", "times_s"}), frozenset({"defect_index", "depth_mm"})
 NUMERIC = frozenset(
     {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 )
@@ -86,13 +91,61 @@ def open_matlab(path: Path, **options: Any) -> ThermalSequence:
     with reading(path, "MATLAB"):
         if _is_hdf5(path):
             with open_hdf5(path) as file:
+                if set(file) >= OWN:
+                    return _assemble_own(path, facts, *_own_73(path, file))
                 variables = list(_variables_73(path, file, file, "", 0))
         else:
             check_matlab5(path)
+            if {name for name, _, _ in scipy.io.whosmat(path)} >= OWN:
+                return _assemble_own(path, facts, *_own_5(path))
             variables = list(_variables_5(path))
         chosen = _choose(path, variables, facts.variable)
         frames = chosen.load(_axes(path, chosen, facts.axes))
     return assemble(path, frames, Found(), facts, READER.name)
+
+
+def _assemble_own(path: Path, facts: Facts, frames: FrameSource, own: Mapping[str, NDArray[Any]]) -> ThermalSequence:
+    """Undo what `thermo_qc.io.matlab_write` wrote, also after MATLAB saved it again."""
+    if facts.variable is not None or facts.axes is not None:
+        raise ConfigError(f"{path} was written by thermo_qc and says itself what is what; leave variable and axes out")
+    try:
+        content = json.loads("".join(map(str, own["thermo_qc"].flat)))
+        defects = content.pop("defects", None)
+    except (ValueError, AttributeError):
+        raise CorruptFileError(path, "thermo_qc", "the JSON that thermo_qc wrote", "broken") from None
+    truth: Truth | None = None
+    if defects is not None:
+        if not set(own) >= TRUTH:
+            raise CorruptFileError(path, "truth", " and ".join(sorted(TRUTH)), "incomplete")
+        try:
+            truth = truth_from_maps(own["defect_index"], own["depth_mm"], defects_from_json(path, defects))
+        except TruthError as error:
+            raise CorruptFileError(path, "truth", "maps and table that agree", f"contradictory ({error})") from None
+    times = own["times_s"].astype(np.float64).reshape(-1)
+    return assemble(path, frames, found_from_json(path, content, times, "times_s", truth), facts, READER.name)
+
+
+def _own_73(path: Path, file: h5py.File) -> tuple[FrameSource, dict[str, NDArray[Any]]]:
+    small = {name: read_small(file, path, name) for name in (*OWN - {"images"}, *TRUTH)}
+    own = {name: value.T for name, value in small.items() if value is not None}
+    images = dataset_at(file, path, "images")
+    if images is None or images.ndim != 3 or not {"thermo_qc", "times_s"} <= set(own):
+        raise CorruptFileError(path, "images", "three axes, with times_s and thermo_qc", "incomplete")
+    own["thermo_qc"] = np.array(list(own["thermo_qc"].astype("<u2").tobytes().decode("utf-16-le", errors="replace")))
+    t, x, y = images.shape
+    slab = 1 if images.chunks is None else images.chunks[0]
+    return HDF5Frames(path, "/images", (t, y, x), images.dtype, order=(0, 2, 1), slab=slab), own
+
+
+def _own_5(path: Path) -> tuple[FrameSource, dict[str, NDArray[Any]]]:
+    for name, shape, _ in scipy.io.whosmat(path):
+        check_declared_size(path, name, shape, 1, path.stat().st_size)
+    own = scipy.io.loadmat(path, variable_names=[*OWN, *TRUTH])
+    images = own["images"]
+    if images.ndim == 2:  # MATLAB drops an axis of length one at the end
+        images = images[:, :, np.newaxis]
+    check_three_axes(path, "images", images.shape, images.dtype.kind)
+    return arrange(images, "yxt"), {name: own[name] for name in own if name in {*OWN, *TRUTH} - {"images"}}
 
 
 def _is_hdf5(path: Path) -> bool:

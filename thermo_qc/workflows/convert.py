@@ -1,4 +1,4 @@
-"""``thermo-qc convert``: any recording as native HDF5 or NumPy archive."""
+"""``thermo-qc convert``: any recording as native HDF5, NumPy archive, MATLAB or TIFF."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(source: Path | str, output: Path | str, *, overwrite: bool = False, **fa
     source : Path or str
         File or folder that `thermo_qc.io.read_sequence` reads.
     output : Path or str
-        ``.h5`` or ``.hdf5`` (native HDF5) or ``.npz``.
+        ``.h5`` or ``.hdf5`` (native HDF5), ``.npz``, ``.mat`` (MATLAB 7.3), ``.tif`` or ``.tiff`` (OME-TIFF).
     overwrite : bool
         Replace the output if it exists.
     **facts
