@@ -9,6 +9,10 @@ from thermo_qc.thermography.contrast import (
     signal_to_noise_db,
     standard_contrast,
 )
+from thermo_qc.thermography.decay import DecayFit, fit_decay
+from thermo_qc.thermography.decay_maps import DecayMaps
+from thermo_qc.thermography.dtt import Timegram, find_timegram, slice_tomograms, timegram_depth_mm
+from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.engine import MapSet, compute_maps
 from thermo_qc.thermography.lockin import FourPoint, LockinFit, fit_lockin, four_point
 from thermo_qc.thermography.lockin_maps import LockinMaps
@@ -28,6 +32,9 @@ __all__ = [
     "PCT",
     "PPT",
     "STANDARDISATIONS",
+    "DTTMaps",
+    "DecayFit",
+    "DecayMaps",
     "FourPoint",
     "Gram",
     "GramMethod",
@@ -44,12 +51,15 @@ __all__ = [
     "StoredMaps",
     "TSRFit",
     "TSRMaps",
+    "Timegram",
     "absolute_contrast",
     "compute_maps",
     "compute_pct",
     "compute_ppt",
     "contrast_to_noise",
     "depth_from_peak_mm",
+    "find_timegram",
+    "fit_decay",
     "fit_line",
     "fit_lockin",
     "fit_sqrt_time",
@@ -62,8 +72,10 @@ __all__ = [
     "running_contrast",
     "second_derivative_peak",
     "signal_to_noise_db",
+    "slice_tomograms",
     "standard_contrast",
     "synthetic",
+    "timegram_depth_mm",
     "tsr_derivatives",
     "write_maps",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from thermo_qc.thermography.decay_maps import DecayMaps
+from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt_maps import PPTMaps
@@ -17,4 +19,6 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "pct": PCTMaps,
     "lockin": LockinMaps,
     "step_heating": StepHeatingMaps,
+    "decay": DecayMaps,
+    "dtt": DTTMaps,
 }
