@@ -25,7 +25,7 @@ __all__ = ["check_hdf5", "trust_hdf5"]
 
 logger = logging.getLogger(__name__)
 
-WALL_S = 120.0 if hasattr(signal, "setitimer") else 10.0  # with a limit on processor time, only for a dead disk
+WALL_S = None if hasattr(signal, "setitimer") else 10.0  # where the helper can limit its processor time, it does
 STARTS = 3
 MAX_VERDICTS = 1024
 FIELD, EXPECTED = "HDF5 structure", "complete"
@@ -64,8 +64,9 @@ class _Prober:
 
     def _answer(self) -> str:
         assert self.process.stdout is not None
+        if WALL_S is None:
+            return self.process.stdout.readline().strip()
         timer = threading.Timer(WALL_S, self.process.kill)
-        timer.daemon = True
         timer.start()
         try:
             return self.process.stdout.readline().strip()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -122,18 +122,19 @@ def _size_of(path: str) -> int:
         return 0
 
 
+def _idle() -> bool:
+    """Wait for a request; tell whether none came. Windows cannot wait so: there the end of the input ends the process."""
+    return os.name == "posix" and not select.select([sys.stdin], [], [], IDLE_S)[0]
+
+
 def main() -> None:
     """Answer requests until the input ends, or none came for a minute."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory()
     sys.stdout.write(f"{READY}\n")
     sys.stdout.flush()
-    while True:
-        idle = threading.Timer(IDLE_S, os._exit, (0,))
-        idle.daemon = True
-        idle.start()
+    while not _idle():
         line = sys.stdin.readline()
-        idle.cancel()
         if not line:
             return
         path = json.loads(line)
