@@ -25,7 +25,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_there_are_commands_for_every_verb() -> None:
-    verbs = {"info", "convert", "register", "simulate", "train", "cv", "evaluate", "predict", "report"}
+    verbs = {"info", "convert", "maps", "register", "simulate", "train", "cv", "evaluate", "predict", "report"}
     assert verbs <= {command.split()[1] for command in COMMANDS}
 
 
@@ -64,6 +64,16 @@ def test_the_reader_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sequence.frame_rate_hz == pytest.approx(10.0)
     for cached in (value for value in vars(formats).values() if hasattr(value, "cache_clear")):
         cached.cache_clear()
+
+
+def test_the_map_example_maps() -> None:
+    from thermo_qc.io import read_sequence
+
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL) if "HalfTime" in block]
+    names = {"sequence": read_sequence(ROOT / "data" / "samples" / "little_plate.h5")}
+    exec(compile(code, "README.md", "exec", dont_inherit=True), names)
+    values = names["maps"]["half_time"]
+    assert np.isfinite(values).mean() > 0.5 and np.nanmin(values) > 0
 
 
 def test_the_sample_is_there(capsys: pytest.CaptureFixture[str]) -> None:
