@@ -5,27 +5,33 @@ from __future__ import annotations
 import io
 import json
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _folders  # noqa: F401
+import flir_bytes as flir
 import h5py
 import imagecodecs
 import numpy as np
 import scipy.io
 import tifffile
-
-sys.path[1:1] = [str(Path(__file__).parents[1] / folder) for folder in ("io_cameras", "io_flir")]
-
-import flir_bytes as flir
+from mutations import number_places
 from ptw_irb_files import irb_bytes, kelvin_palette, plain_hcc, ptw_bytes
 
-from mutations import number_places
-from thermo_qc.io import load_entry, load_manifest, read_homography, read_region, read_sequence, read_truth, write_any
+from thermo_qc.io import (
+    load_entry,
+    load_manifest,
+    read_homography,
+    read_lockin_map,
+    read_region,
+    read_sequence,
+    read_truth,
+    write_any,
+)
 from thermo_qc.io.native_write import write_sequence
 from thermo_qc.sequence import Defect, Excitation, HistoryEntry, Material, Source, ThermalSequence, Truth
 
@@ -40,7 +46,8 @@ class Case:
     """One seed.
 
     `make(folder)` writes it and returns the file that is damaged; `finish` turns the damaged payload into a file
-    (checksums, compression); `use(file)` opens it and reads a frame and some curves.
+    (checksums, compression); `use(file)` opens it and reads a frame and some curves. `files` is the length of the long
+    run, at least 20,000 for all seeds of a reader together.
     """
 
     name: str
@@ -52,7 +59,7 @@ class Case:
     text: bool = False
     needs: str = ""
     memory_bytes: int = 48 * 2**20
-    refused: float = 0.1
+    files: int = 20_000
 
 
 def _recording(of_folder: bool = False, **options: Any) -> Callable[[Path], object]:
@@ -140,7 +147,13 @@ def _pythermondt(folder: Path) -> Path:
 
 def _latest(folder: Path) -> Path:
     with h5py.File(folder / "a.h5", "w", libver="latest") as file:
-        options = {"chunks": (4, 4, 2), "shuffle": True, "fletcher32": True, "compression": "lzf", "maxshape": (None,) * 3}
+        options = {
+            "chunks": (4, 4, 2),
+            "shuffle": True,
+            "fletcher32": True,
+            "compression": "lzf",
+            "maxshape": (None,) * 3,
+        }
         file.create_dataset("/Data/Tdata", data=np.moveaxis(FRAMES, 0, -1), **options)
         file["/MetaData/DomainValues"] = np.arange(T) * 0.1
         for number in range(12):
@@ -204,9 +217,14 @@ def _npy() -> bytes:
     return memory.getvalue()
 
 
-def _npz(folder: Path) -> Path:
-    write_any(sequence_of_everything(), folder / "a.npz")
-    return folder / "a.npz"
+def _written(name: str) -> Callable[[Path], Path]:
+    """A file that `write_any` makes, with every field and truth."""
+
+    def make(folder: Path) -> Path:
+        write_any(sequence_of_everything(), folder / name)
+        return folder / name
+
+    return make
 
 
 def _plain_npz() -> bytes:
@@ -270,6 +288,33 @@ def checked_inner_png(content: bytes) -> bytes:
 
 def _csv() -> bytes:
     return "\n".join(";".join(f"{value:.2f}" for value in row) for row in FRAMES[0]).replace(".", ",").encode()
+
+
+def _table() -> bytes:
+    names = ",".join(["time_ms", *(f"r{y}c{x}" for y in range(Y) for x in range(X))])
+    rows = (",".join([str(100 * t), *(f"{value:.3f}" for value in FRAMES[t].flat)]) for t in range(T))
+    return "\n".join([f"# Celsius, Height;{Y}, Width;{X}", names, *rows]).encode()
+
+
+def _irbis(content: str = "Temperature", unit: str = "[°C]") -> bytes:
+    settings = {"Version": 3, "Content": content, "TempUnit": unit, "ImageWidth": X, "ImageHeight": Y}
+    settings |= {"DelimiterValue": "0x3B", "CommaValue": "0x2C", "LIT.LockInFrequency": "6,154", "LIT.PeriodNum": 40}
+    head = "\r\n".join(["[Settings]", *(f"{name}={value}" for name, value in settings.items()), "[Data]"])
+    return head.encode("latin-1") + b"\r\n" + _csv().replace(b"\n", b"\r\n")
+
+
+OME = (
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels '
+    f'ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="{X}" SizeY="{Y}" SizeZ="1" SizeC="1" SizeT="{T}" '
+    'PhysicalSizeX="0.7" PhysicalSizeXUnit="mm" TimeIncrement="100" TimeIncrementUnit="ms"><TiffData IFD="0" '
+    f'PlaneCount="{T}"/><Plane TheT="0" TheZ="0" TheC="0" DeltaT="0"/></Pixels></Image></OME>'
+)
+
+
+def _ome() -> bytes:
+    memory = io.BytesIO()
+    tifffile.imwrite(memory, COUNTS, photometric="minisblack", description=OME, metadata=None)
+    return memory.getvalue()
 
 
 def _folder(name: str, content: Callable[[int], bytes]) -> Callable[[Path], Path]:
@@ -349,7 +394,7 @@ CVAT = (
 
 def _around(folder: Path) -> None:
     np.save(folder / "a.npy", FRAMES)
-    (folder / "mask.png").write_bytes(png((COUNTS[0] % 3).astype(np.uint8)))
+    (folder / "mask.png").write_bytes(png(LABELS))
     (folder / "region.png").write_bytes(png(np.full((Y, X), 255, np.uint8)))
     (folder / "registration.yaml").write_bytes(REGISTRATION)
 
@@ -392,80 +437,97 @@ def _at(*places: int) -> Callable[[bytes], Sequence[int]]:
     return lambda content: places
 
 
+def _irb(number: int) -> bytes:
+    return irb_bytes(COUNTS[number], kelvin_palette(), milliseconds=100 * number)
+
+
+def _ptw() -> bytes:
+    return ptw_bytes(COUNTS, clock_s=10 + 0.02 * np.arange(T))
+
+
+def _hcc() -> bytes:
+    return plain_hcc(np.repeat(COUNTS, 2, axis=2))
+
+
+LABELS = (COUNTS[0] % 3).astype(np.uint8)
+IMAGEJ = {"finterval": 0.1, "axes": "TYX"}
+MATLAB5 = {"places": _all, "files": 7000}
 PTW = _at(11, 15, 19, 23, 27, 35, 141, 377, 379, 381, 403, 407, 2114, 2200 + 80, 2200 + 160)
 HCC = _at(2, 4, 8, 12, 16, 28, 32, 34, 44, 48, 52, 56, 100, 104)
 IRB = _at(25, 29, 64 + 12, 96, 96 + 12, 96 + 16, 167, 169, 171, 173, 167 + 24, 167 + 60, 167 + 1084 + 540)
 HDF5 = {"places": _all, "memory_bytes": 64 * 2**20}
 FLIR = {"use": _recording(), "places": lambda content: number_places(content, 400)}
-TIFF = {"use": _recording(**RATE), "places": _all, "memory_bytes": 96 * 2**20}
-BOX = {"x": FRAMES.astype("f8"), "t": "text"}
+TIFF = {"use": _recording(**RATE), "places": _all, "files": 5000}
+FOLDER = {"use": _recording(True, **RATE), "files": 10_000}
+PLAIN = {"x": FRAMES.astype("f8"), "t": "text"}
 STRUCT = {"F1": {"images": _cells(), "n": np.zeros((2, 2)), "note": "text"}}
+TEXT = {"text": True}
 
 CASES: tuple[Case, ...] = (
-    Case(name="native", make=_native(None), use=_recording(), **HDF5),
-    Case(name="native_gzip", make=_native("gzip"), use=_recording(), **HDF5),
-    Case(name="native_latest", make=_latest, use=_recording(), **HDF5),
+    Case(name="native", make=_native(None), use=_recording(), files=10_000, **HDF5),
+    Case(name="native_gzip", make=_native("gzip"), use=_recording(), files=5000, **HDF5),
+    Case(name="native_latest", make=_latest, use=_recording(), files=5000, **HDF5),
     Case(name="pythermondt", make=_pythermondt, use=_recording(), **HDF5),
-    Case(name="matlab73", make=_matlab73(_array_73), use=_recording(axes="tyx", **RATE), **HDF5),
-    Case(name="matlab73_cell", make=_matlab73(_cell_73), use=_recording(**RATE), **HDF5),
+    Case(name="matlab73", make=_matlab73(_array_73), use=_recording(axes="tyx", **RATE), files=7000, **HDF5),
+    Case(name="matlab73_cell", make=_matlab73(_cell_73), use=_recording(**RATE), files=7000, **HDF5),
+    Case(name="matlab73_own", make=_written("a.mat"), use=_recording(), files=7000, **HDF5),
     Case(name="tiff", make=_file("a.tif", _tiff()), **TIFF),
     Case(name="tiff_zlib", make=_file("a.tif", _tiff(compression="zlib", predictor=True)), **TIFF),
     Case(name="tiff_lzw_tiles", make=_file("a.tif", _tiff(compression="lzw", tile=(16, 16), byteorder=">")), **TIFF),
     Case(name="tiff_big", make=_file("a.tif", _tiff(FRAMES, compression="packbits", bigtiff=True)), **TIFF),
-    Case(
-        name="tiff_imagej",
-        make=_file("a.tif", _tiff(FRAMES, imagej=True, metadata={"finterval": 0.1, "axes": "TYX"})),
-        **TIFF,
-    ),
+    Case(name="tiff_imagej", make=_file("a.tif", _tiff(FRAMES, imagej=True, metadata=IMAGEJ)), **TIFF),
+    Case(name="tiff_ome", make=_file("a.ome.tif", _ome), text=True, **TIFF),
+    Case(name="tiff_own", make=_written("a.tif"), text=True, **TIFF),
     Case(name="csq", make=_file("a.csq", lambda: flir.recording(flir.counts_of(2), coding="JPEG-LS")), **FLIR),
-    Case(name="jpeg", make=_file("a.jpg", lambda: _jpeg(0, inner=">")), **FLIR),
-    Case(name="jpeg_png", make=_file("a.jpg", lambda: _jpeg(0, coding="PNG")), finish=checked_inner_png, **FLIR),
-    Case(name="folder_jpeg", make=_folder(".jpg", _jpeg), use=_recording(True), places=FLIR["places"]),
-    Case(name="folder_png", make=_folder(".png", lambda n: png(COUNTS[n])), use=_recording(True, **RATE), finish=checked_png),
-    Case(name="folder_tiff", make=_folder(".tif", lambda n: _tiff(COUNTS[n])()), use=_recording(True, **RATE), places=_all),
-    Case(name="folder_csv", make=_folder(".csv", lambda n: _csv()), use=_recording(True, **RATE), text=True),
+    Case(name="jpeg", make=_file("a.jpg", lambda: _jpeg(0, inner=">")), files=10_000, **FLIR),
     Case(
-        name="folder_irb",
-        make=_folder(".irb", lambda n: irb_bytes(COUNTS[n], kelvin_palette(), milliseconds=100 * n)),
-        use=_recording(True, **RATE),
-        places=IRB,
+        name="jpeg_png",
+        make=_file("a.jpg", lambda: _jpeg(0, coding="PNG")),
+        finish=checked_inner_png,
+        files=10_000,
+        **FLIR,
     ),
     Case(name="fff", make=_file("a.fff", lambda: flir.block(flir.counts_of(1)[0], order=">")), **FLIR),
     Case(name="seq", make=_file("a.seq", lambda: flir.recording(flir.counts_of(2), gap=bytes(16))), **FLIR),
-    Case(
-        name="ptw",
-        make=_file("a.ptw", lambda: ptw_bytes(COUNTS, clock_s=10 + 0.02 * np.arange(T))),
-        use=_recording(),
-        places=PTW,
-    ),
-    Case(name="irb", make=_file("a.irb", lambda: irb_bytes(COUNTS[0], kelvin_palette())), use=_recording(), places=IRB),
-    Case(
-        name="hcc",
-        make=_file("a.hcc", lambda: plain_hcc(np.repeat(COUNTS, 2, axis=2))),
-        use=_recording(),
-        places=HCC,
-        needs="fasthcc",
-    ),
-    Case(name="matlab5", make=_file("a.mat", _matlab5(BOX)), use=_recording(axes="tyx", **RATE), places=_all),
-    Case(name="matlab5_struct", make=_file("a.mat", _matlab5(STRUCT)), use=_recording(**RATE), places=_all),
+    Case(name="folder_jpeg", make=_folder(".jpg", _jpeg), places=FLIR["places"], **FOLDER),
+    Case(name="folder_png", make=_folder(".png", lambda n: png(COUNTS[n])), finish=checked_png, **FOLDER),
+    Case(name="folder_tiff", make=_folder(".tif", lambda n: _tiff(COUNTS[n])()), places=_all, **FOLDER),
+    Case(name="folder_csv", make=_folder(".csv", lambda n: _csv()), **TEXT, **FOLDER),
+    Case(name="folder_irbis", make=_folder(".txt", lambda n: _irbis()), **TEXT, **FOLDER),
+    Case(name="folder_irb", make=_folder(".irb", _irb), places=IRB, **FOLDER),
+    Case(name="irb", make=_file("a.irb", lambda: _irb(0)), use=_recording(), places=IRB),
+    Case(name="ptw", make=_file("a.ptw", _ptw), use=_recording(), places=PTW),
+    Case(name="hcc", make=_file("a.hcc", _hcc), use=_recording(), places=HCC, needs="fasthcc"),
+    Case(name="matlab5", make=_file("a.mat", _matlab5(PLAIN)), use=_recording(axes="tyx", **RATE), **MATLAB5),
+    Case(name="matlab5_struct", make=_file("a.mat", _matlab5(STRUCT)), use=_recording(**RATE), **MATLAB5),
     Case(
         name="matlab5_zlib",
         make=_file("a.mat", _matlab5({"x": FRAMES.astype("f8")})),
         use=_recording(axes="tyx", **RATE),
-        places=_all,
         finish=deflated_variables,
+        **MATLAB5,
     ),
-    Case(name="npy", make=_file("a.npy", _npy), use=_recording(**RATE), places=_at(6, 8), text=True),
-    Case(name="npz", make=_npz, use=_recording(), places=_all),
-    Case(name="npz_plain", make=_file("a.npz", _plain_npz), use=_recording(), places=_all),
-    Case(name="npz_members", make=_npz, use=_recording(), payload=_unzipped, finish=zipped, text=True),
-    Case(name="sidecar", make=_beside("a.yaml", SIDECAR), use=_use_sidecar, text=True),
-    Case(name="manifest", make=_beside("m.yaml", MANIFEST), use=_use_manifest, text=True),
-    Case(name="manifest_csv", make=_beside("m.csv", MANIFEST_CSV), use=_use_manifest, text=True),
-    Case(name="registration", make=_beside("r.yaml", REGISTRATION), use=read_homography, text=True),
+    Case(name="npy", make=_file("a.npy", _npy), use=_recording(**RATE), places=_at(6, 8), **TEXT),
+    Case(name="npz", make=_written("a.npz"), use=_recording(), places=_all, files=7000),
+    Case(name="npz_plain", make=_file("a.npz", _plain_npz), use=_recording(), places=_all, files=7000),
+    Case(
+        name="npz_members",
+        make=_written("a.npz"),
+        use=_recording(),
+        payload=_unzipped,
+        finish=zipped,
+        files=7000,
+        **TEXT,
+    ),
+    Case(name="csv_table", make=_file("a.csv", _table), use=_recording(), **TEXT),
+    Case(name="lockin_text", make=_file("a.txt", lambda: _irbis("Phase", "")), use=read_lockin_map, **TEXT),
+    Case(name="sidecar", make=_beside("a.yaml", SIDECAR), use=_use_sidecar, **TEXT),
+    Case(name="manifest", make=_beside("m.yaml", MANIFEST), use=_use_manifest, files=10_000, **TEXT),
+    Case(name="manifest_csv", make=_beside("m.csv", MANIFEST_CSV), use=_use_manifest, files=10_000, **TEXT),
+    Case(name="registration", make=_beside("r.yaml", REGISTRATION), use=read_homography, **TEXT),
     Case(name="truth_png", make=_mask, use=_use_truth, finish=checked_png),
-    Case(name="truth_tiff", make=_file("mask.tif", _tiff((COUNTS[0] % 3).astype(np.uint8))), use=_use_truth, places=_all),
-    Case(name="truth_coco", make=_beside("a.json", COCO), use=_use_truth, text=True),
-    Case(name="truth_cvat", make=_beside("a.xml", CVAT), use=_use_truth, text=True),
+    Case(name="truth_tiff", make=_file("mask.tif", _tiff(LABELS)), use=_use_truth, places=_all),
+    Case(name="truth_coco", make=_beside("a.json", COCO), use=_use_truth, **TEXT),
+    Case(name="truth_cvat", make=_beside("a.xml", CVAT), use=_use_truth, **TEXT),
 )
 BY_NAME = {case.name: case for case in CASES}

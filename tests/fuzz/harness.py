@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent)]
-
 from cases import BY_NAME, CASES, Case
 from mutations import mutated
+
 from thermo_qc.errors import ThermoQCError
 
 SEED = 7
@@ -120,9 +119,10 @@ def _resident_bytes() -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
-def run_guarded(case: Case, n_files: int, start: int = 0) -> Report:
+def run_guarded(case: Case, n_files: int | None = None, start: int = 0) -> Report:
     """Run in child processes with a limit on their memory; whatever ends or stops one is a failure."""
     report, began = Report(case.name), time.perf_counter()
+    n_files = case.files if n_files is None else n_files
     shared = Path("/dev/shm")
     where = shared if os.access(shared, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=where, prefix="fuzz") as name:
@@ -200,7 +200,7 @@ def _limit_memory() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=[case.name for case in CASES])
-    parser.add_argument("-n", type=int, default=20_000, help="files of each")
+    parser.add_argument("-n", type=int, help="files of each, else as many as the table says")
     parser.add_argument("--start", type=int, default=0, help="number of the first")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -211,7 +211,8 @@ def main() -> None:
         report = run_guarded(BY_NAME[name], given.n, given.start)
         print(
             f"{name:16s} {report.files:6d} files {report.files / report.seconds:6.0f}/s refused {report.refused:6d} "
-            f"slowest {report.slowest_s:.2f} s peak {report.peak_bytes / 2**20:.1f} MiB failures {len(report.failures)}",
+            f"slowest {report.slowest_s:.2f} s peak {report.peak_bytes / 2**20:.1f} MiB "
+            f"failures {len(report.failures)}",
             flush=True,
         )
         for number, what in report.failures[:20]:

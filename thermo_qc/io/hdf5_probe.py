@@ -123,7 +123,7 @@ def _size_of(path: str) -> int:
 
 
 def _idle() -> bool:
-    """Wait for a request; tell whether none came. Windows cannot wait so: there the end of the input ends the process."""
+    """Wait for a request and tell whether none came; Windows cannot wait so, there the end of the input is the end."""
     return os.name == "posix" and not select.select([sys.stdin], [], [], IDLE_S)[0]
 
 

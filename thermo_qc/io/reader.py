@@ -17,7 +17,6 @@ from thermo_qc.errors import (
     ConfigError,
     CorruptFileError,
     InputError,
-    SequenceError,
     ThermoQCError,
 )
 from thermo_qc.io.files import sha256_of
@@ -53,6 +52,9 @@ class Reader:
         gave.
     folders : bool
         Whether the reader opens folders instead of files.
+    tried_on : str
+        Files of cameras or of other software that were read ("two real recordings"); empty when untested on real
+        files, which is said wherever the format is listed.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Reader:
     matches: Callable[[bytes], bool]
     open: Callable[..., ThermalSequence]
     folders: bool = False
+    tried_on: str = ""
 
 
 def check_options(path: Path, format_name: str, options: Mapping[str, Any], layout: tuple[str, ...] = ()) -> Facts:
@@ -169,8 +172,8 @@ def assemble(path: Path, frames: FrameSource, found: Found, facts: Facts, format
             truth=found.truth,
             **facts_of_plate,
         )
-    except SequenceError as error:
-        raise SequenceError(f"{path}: {error}") from None
+    except ThermoQCError as error:  # SequenceError or TruthError
+        raise type(error)(f"{path}: {error}") from None
 
 
 def with_hash(sequence: ThermalSequence, path: Path | str) -> ThermalSequence:
