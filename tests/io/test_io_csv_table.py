@@ -148,7 +148,7 @@ def test_other_texts_are_no_tables(tmp_path: Path) -> None:
         with pytest.raises(UnknownFormatError):
             detect_format(tmp_path / "a.dat")
     (tmp_path / "wide.dat").write_text("time_s," + ",".join(f"(0,{n})" for n in range(400)) + "\n0" + ",1" * 400)
-    assert detect_format(tmp_path / "wide.dat").name == "CSV table with a row per frame"
+    assert detect_format(tmp_path / "wide.dat").name == "CSV table"
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -21,6 +21,7 @@ from thermo_qc.sequence import ThermalSequence
         ("a.di", b"content.xml" + bytes(246) + b"ustar", "edevis recording"),
         ("renamed.bin", b"content.xml" + bytes(246) + b"ustar", "edevis recording"),
         ("a.ats", b"x", "FLIR ATS recording, which is not read; export the sequence to TIFF, CSV frames"),
+        ("renamed.bin", bytes(339) + b"FLIR SC6000".ljust(68, b"\0") + b"\x80\2\0\2" + bytes(99), "FLIR ATS recording"),
         ("a.ravi", b"RIFF\0\0\0\0AVI ", "Optris RAVI recording"),
         ("renamed.bin", b"RIFF\0\0\0\0AVI ", "Optris RAVI recording"),
         ("a.png", b"\x89PNG\r\n", "single picture, which is not read; name the folder"),

@@ -239,7 +239,7 @@ def test_unknown_compression_extension_and_history_are_refused(tmp_path: Path, f
     with pytest.raises(OutputError, match="compression is 'zip', expected None, 'gzip' or 'lzf'"):
         write_sequence(full_sequence, tmp_path / "a.h5", compression="zip")  # type: ignore[arg-type]
     with pytest.raises(OutputError, match=r"expected one of \.h5, \.hdf5, \.npz"):
-        write_any(full_sequence, tmp_path / "a.mat")
+        write_any(full_sequence, tmp_path / "a.xyz")
     strange = replace(full_sequence, history=(HistoryEntry(step="x", parameters={"a": object()}),))
     for writer in (write_sequence, write_npz):
         with pytest.raises(SequenceError, match="keep JSON types in history parameters"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from importlib.metadata import EntryPoint
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -45,35 +48,53 @@ def test_layers_are_those_of_the_contract() -> None:
     assert names == re.findall(r'"(\w+)"', contract.group(1))
 
 
-def test_the_reader_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from thermo_qc.io import formats, read_sequence
-
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL) if "READER" in block]
-    (tmp_path / "labraw_example.py").write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    entry = EntryPoint(name="labraw", value="labraw_example:READER", group="thermo_qc.readers")
-    monkeypatch.setattr(formats, "entry_points", lambda group: [entry] if group == "thermo_qc.readers" else [])
-    for cached in (value for value in vars(formats).values() if hasattr(value, "cache_clear")):
-        cached.cache_clear()
-    frames = np.arange(5 * 3 * 4, dtype="<f4").reshape(5, 3, 4)
-    target = tmp_path / "plate.labraw"
-    target.write_bytes(b"LRAW" + np.array([3, 4], dtype="<u2").tobytes() + frames.tobytes())
-    sequence = read_sequence(target, frame_rate_hz=10.0)
-    assert np.array_equal(sequence.frames[:, :, :], frames)
-    assert sequence.unit == "degC"
-    assert sequence.frame_rate_hz == pytest.approx(10.0)
-    for cached in (value for value in vars(formats).values() if hasattr(value, "cache_clear")):
-        cached.cache_clear()
+def _block(language: str, word: str) -> str:
+    (code,) = [block for block in re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL) if word in block]
+    return code
 
 
-def test_the_map_example_maps() -> None:
-    from thermo_qc.io import read_sequence
+def _installed_example(site: Path) -> None:
+    """Put the README's package into a folder as an installer does: the module, and the entry points beside it."""
+    project = tomllib.loads(_block("toml", "thermo_qc.readers"))
+    name, version = project["project"]["name"], project["project"]["version"]
+    for module in project["tool"]["setuptools"]["py-modules"]:
+        (site / f"{module}.py").write_text(_block("python", "READER"), encoding="utf-8")
+    info = site / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    groups = project["project"]["entry-points"].items()
+    lines = [f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()) for group, keys in groups]
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL) if "HalfTime" in block]
-    names = {"sequence": read_sequence(ROOT / "data" / "samples" / "little_plate.h5")}
-    exec(compile(code, "README.md", "exec", dont_inherit=True), names)
-    values = names["maps"]["half_time"]
-    assert np.isfinite(values).mean() > 0.5 and np.nanmin(values) > 0
+
+def test_the_reader_example_is_installed_and_used(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    _installed_example(site)
+    frames = 20 + np.arange(5 * 3 * 4, dtype="<f4").reshape(5, 3, 4)
+    header = b"LRAW" + np.array([3, 4], dtype="<u2").tobytes()
+    (tmp_path / "plate.labraw").write_bytes(header + frames.tobytes())
+    (tmp_path / "cut.labraw").write_bytes(header + frames.tobytes()[:-3])
+    code = (
+        "import sys; from thermo_qc.cli import main; from thermo_qc.io import read_sequence\n"
+        "sequence = read_sequence('plate.labraw', frame_rate_hz=10)\n"
+        "print(sequence.frames.sum(), sequence.unit, sequence.frame_rate_hz)\n"
+        "main(['info', 'plate.labraw', '--frame-rate-hz', '10']); main(['info', '--formats'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{frames.sum()} degC 10.0" in done.stdout
+    assert "format           LabRaw (untested on real files)" in done.stdout
+    assert re.search(r"^LabRaw +\.labraw +untested on real files$", done.stdout, flags=re.MULTILINE)
+    code = "from thermo_qc.cli import main; raise SystemExit(main(['info', 'cut.labraw']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"thermo-qc: cut\.labraw: content is .*expected a complete LabRaw file.*\n", done.stderr)
 
 
 def test_the_sample_is_there(capsys: pytest.CaptureFixture[str]) -> None:

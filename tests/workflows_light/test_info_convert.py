@@ -7,18 +7,41 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
-from thermo_qc.errors import CorruptFileError, InputError, OutputError
+from thermo_qc.cli import main
+from thermo_qc.errors import CorruptFileError, InputError, MissingFactError, OutputError
 from thermo_qc.io import read_sequence
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows import convert, info
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 KEYS = [
-    *("path", "format", "n_frames", "height", "width", "t_start_s", "t_end_s", "frame_rate_hz", "unit"),
-    *("value_min", "value_max", "n_nan_pixels", "n_dead_pixels", "n_saturated_frames", "heating_stop_s"),
+    *(
+        "path",
+        "kind",
+        "format",
+        "tested_on_real_files",
+        "camera",
+        "n_frames",
+        "height",
+        "width",
+        "t_start_s",
+        "t_end_s",
+    ),
+    *(
+        "frame_rate_hz",
+        "unit",
+        "calibration",
+        "value_min",
+        "value_max",
+        "n_nan_pixels",
+        "n_dead_pixels",
+        "n_saturated_frames",
+        "heating_stop_s",
+    ),
     *("detected_heating_stop_s", "truth_present", "n_defects", "pixel_pitch_mm", "excitation", "material"),
-    *("thickness_mm", "quality"),
+    *("thickness_mm", "missing", "sidecar", "quality"),
 ]
 
 
@@ -75,6 +98,84 @@ def test_rendered_without_a_single_value():
     text = info.render(described)
     assert "values           unknown" in text
     assert "problem: No pixel has a finite value." in text
+
+
+def test_a_recording_without_a_time_base_is_described(tmp_path, capsys):
+    path = tmp_path / "plate.npy"
+    np.save(path, np.random.default_rng(0).normal(2000, 5, (40, 6, 7)).astype(np.uint16))
+    described = info.describe(path)
+    assert described["t_start_s"] is described["frame_rate_hz"] is described["quality"]["duration_s"] is None
+    assert [gap["key"] for gap in described["missing"]] == [
+        "frame_rate_hz",
+        "excitation",
+        "heating_stop_s",
+        "pixel_pitch_mm",
+    ]
+    assert "The file has no time base." in described["quality"]["problems"]
+    text = info.render(described)
+    for part in [
+        "time             unknown",
+        "or the key in plate.npy.yaml:",
+        "time base: --frame-rate-hz, or frame_rate_hz",
+        "pixel pitch: --pixel-pitch-mm, or pixel_pitch_mm",
+        "calibration      none: neither the file nor anybody else says what the numbers are; the values stay counts",
+    ]:
+        assert part in text
+    known = {"frame_rate_hz": 10.0, "excitation": "long_pulse", "heating_stop_s": 2.0, "pixel_pitch_mm": 1.0}
+    assert info.describe(path, **known)["missing"] == []
+    (tmp_path / "plate.npy.yaml").write_text("{frame_rate_hz: 10, excitation: periodic}")
+    assert [gap["option"] for gap in info.describe(path)["missing"]] == ["--frequency-hz", "--pixel-pitch-mm"]
+    assert main(["info", str(path), "--excitation", "flash", "--pixel-pitch-mm", "1"]) == 0
+    assert "missing  " not in capsys.readouterr().out
+
+
+def test_other_missing_facts_still_raise(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"a": np.ones((3, 4, 5))})
+    with pytest.raises(MissingFactError, match="does not say which axis is time; give axes=yxt"):
+        info.describe(tmp_path / "a.mat")
+
+
+def test_formats_are_listed_with_what_they_were_tried_on(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["info", "--formats"])
+    assert left.value.code == 0
+    lines = {line.split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "untested on real files" in lines["Telops HCC"] and "untested on real files" in lines["CSV table"]
+    assert "tried on two real recordings" in lines["CEDIP PTW"]
+    assert "not read; export the sequence to TIFF" in lines["FLIR ATS recording"]
+
+
+def test_untested_formats_say_so(tmp_path):
+    (tmp_path / "a.csv").write_text("1;2;3;4\n2;3;4;5\n")
+    described = info.describe(tmp_path / "a.csv", frame_shape="2x2", frame_rate_hz=2)
+    assert described["tested_on_real_files"] is False
+    assert "CSV table (untested on real files)" in info.render(described)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (
+            "radiometric.tiff",
+            ["camera           Duo Pro R", "none: the file has no calibration; the values stay counts"],
+        ),
+        ("cedip_mwir_100frames.ptw", ["33.34 Hz", "calibration to temperature is in a separate file", "stay counts"]),
+        ("infratec_variocam_640x480.irb", ["the temperature palette of each image", "A single frame is no recording"]),
+        ("flir_e60_radiometric.jpg", ["Planck constants of each frame's camera record at emissivity 0.95"]),
+        (
+            "irbis_lockin_phase_ascii.txt",
+            ["lock-in phase map: one result", "6.154 Hz, 373 periods of 65 frames", "deg"],
+        ),
+    ],
+)
+def test_sample_files_as_a_user_sees_them(name, parts, capsys):
+    if not (DATA / "formats" / name).exists():
+        pytest.skip("shared data are absent")
+    assert main(["info", str(DATA / "formats" / name)]) == 0
+    text = capsys.readouterr().out
+    for part in parts:
+        assert part in text
+    assert json.dumps(info.describe(DATA / "formats" / name), allow_nan=False)
 
 
 def test_missing_and_broken_files(tmp_path):

@@ -95,9 +95,12 @@ def _add_recording_verbs(table: Any) -> None:
     info = _verb(table, "info", verbs.info, "say what a recording is, what is missing and how good it is")
     info.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
     info.add_argument("--json", action="store_true", help="one JSON object per recording and line")
+    info.add_argument("--formats", action=_ListFormats, nargs=0, help="list the formats that can be read and leave")
     _facts(info)
 
-    convert = _verb(table, "convert", verbs.convert, "write a recording as native HDF5 (.h5) or NumPy archive (.npz)")
+    convert = _verb(
+        table, "convert", verbs.convert, "write a recording as native HDF5 (.h5), NumPy (.npz), MATLAB (.mat) or TIFF"
+    )
     convert.add_argument("recording", type=Path, metavar="FILE")
     _output(convert, "file to write; the ending chooses the format")
     _facts(convert)
@@ -208,6 +211,14 @@ class _ListMethods(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         verbs.list_methods()
+        parser.exit()
+
+
+class _ListFormats(argparse.Action):
+    """Print the formats and leave, as --version does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        verbs.list_formats()
         parser.exit()
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "demo",
     "evaluate",
     "info",
+    "list_formats",
     "list_methods",
     "maps",
     "predict",
@@ -110,6 +111,13 @@ def maps(arguments: Namespace) -> int:
     for page in result.overviews:
         print(f"wrote {page}")
     return 0
+
+
+def list_formats() -> None:
+    """Print every format with what its reader was tried on."""
+    from thermo_qc.workflows import info as workflow
+
+    print(workflow.list_formats())
 
 
 def list_methods() -> None:

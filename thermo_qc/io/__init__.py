@@ -4,7 +4,7 @@ from thermo_qc.io.convert import write_any
 from thermo_qc.io.files import atomic_path, plain_json, sha256_of, write_json, write_text
 from thermo_qc.io.formats import READERS, all_readers, detect_format, read_sequence
 from thermo_qc.io.found import Found
-from thermo_qc.io.irbis_text import LockinMap, read_lockin_map
+from thermo_qc.io.irbis_text import LockinMap, is_lockin_map, read_lockin_map
 from thermo_qc.io.manifest import Manifest, ManifestEntry, entry_plate, load_entry, load_manifest
 from thermo_qc.io.matlab_write import write_matlab
 from thermo_qc.io.native_write import write_sequence
@@ -28,6 +28,7 @@ __all__ = [
     "check_options",
     "detect_format",
     "entry_plate",
+    "is_lockin_map",
     "load_entry",
     "load_manifest",
     "plain_json",

@@ -182,4 +182,5 @@ READER = Reader(
     extensions=(".ptw",),
     matches=lambda header: header.startswith(b"CED\0"),
     open=open_ptw,
+    tried_on="two real recordings",
 )

@@ -270,7 +270,7 @@ def _matches(header: bytes) -> bool:
 
 
 READER = Reader(
-    name="CSV table with a row per frame",
+    name="CSV table",
     extensions=(".csv", ".txt"),
     matches=_matches,
     open=open_table,

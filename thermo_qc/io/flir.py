@@ -49,4 +49,5 @@ READER = Reader(
     extensions=(".fff", ".seq", ".csq"),
     matches=lambda header: header.startswith(SIGNATURE),
     open=open_flir,
+    tried_on="real files of Duo Pro R, T420, SC660 and T1030sc",
 )

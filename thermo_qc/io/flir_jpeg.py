@@ -140,4 +140,5 @@ READER = Reader(
     extensions=(".jpg", ".jpeg"),
     matches=lambda header: header.startswith(SOI + b"\xff"),
     open=open_flir_jpeg,
+    tried_on="one real picture of an E60",
 )

@@ -155,6 +155,14 @@ class KnownFormat:
 
 _EXPORT = "export the sequence to TIFF, CSV frames (degC), MATLAB or HDF5 in {software} and give frame_rate_hz"
 
+
+def _is_ats(header: bytes) -> bool:
+    """Whether the header names a FLIR camera where the one public description of ATS has it (not verified)."""
+    camera = header[339:361].split(b"\0", 1)[0]
+    columns, rows = (int.from_bytes(header[place : place + 2], "little") for place in (407, 409))
+    return camera.lstrip().upper().startswith(b"FLIR") and 16 <= columns <= 8192 and 16 <= rows <= 8192
+
+
 REFUSED: tuple[KnownFormat, ...] = (
     KnownFormat(
         name="edevis recording",
@@ -165,7 +173,7 @@ REFUSED: tuple[KnownFormat, ...] = (
     KnownFormat(
         name="FLIR ATS recording",
         extensions=(".ats",),
-        matches=lambda header: False,
+        matches=_is_ats,
         advice=_EXPORT.format(software="FLIR Research Studio (or ResearchIR)"),
     ),
     KnownFormat(

@@ -193,4 +193,5 @@ READER = Reader(
     matches=lambda header: False,
     open=open_folder,
     folders=True,
+    tried_on="real InfraTec images; other kinds on made files",
 )

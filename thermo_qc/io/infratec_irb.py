@@ -180,6 +180,7 @@ def found_of_images(files: Sequence[Path], unit: Unit) -> Found:
     first = images[0]
     emissivity = float_at(first.header, 24)
     details = {
+        "unit": f"{unit}: the temperature palette of each image",
         "recorded": first.time and first.time.isoformat(timespec="milliseconds"),
         "distance_m": float_at(first.header, 28),
         "path_temperature_k": float_at(first.header, 40),
@@ -216,4 +217,5 @@ READER = Reader(
     extensions=(".irb",),
     matches=lambda header: header.startswith(b"\xffIRB\0"),
     open=open_irb,
+    tried_on="three real images",
 )

@@ -7,6 +7,7 @@ folder. Tried on one real phase map.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -20,7 +21,7 @@ from thermo_qc.io.lazy import MAX_FRAME_PIXELS
 from thermo_qc.io.reader import Reader, reading
 from thermo_qc.sequence import Unit
 
-__all__ = ["READER", "IrbisTable", "LockinMap", "is_irbis_text", "read_irbis_table", "read_lockin_map"]
+__all__ = ["READER", "IrbisTable", "LockinMap", "is_irbis_text", "is_lockin_map", "read_irbis_table", "read_lockin_map"]
 
 Quantity = Literal["phase", "amplitude"]
 SETTINGS, DATA = "[Settings]", "[Data]"
@@ -171,6 +172,18 @@ def read_lockin_map(path: Path | str) -> LockinMap:
     return LockinMap(values=table.values, unit=unit, quantity=quantity, metadata={**table.settings, **_numbers(table)})
 
 
+def is_lockin_map(path: Path | str) -> bool:
+    """Whether `read_lockin_map` may read a file; False for whatever cannot be opened."""
+    try:
+        with Path(path).open("rb") as file:
+            head = decoded(file.read(16_384))
+    except OSError:
+        return False
+    return (
+        is_irbis_text(head[:64].encode()) and re.search(r"^Content=(Phase|Amplitude)", head, re.MULTILINE) is not None
+    )
+
+
 def _quantity(path: Path, table: IrbisTable) -> Quantity:
     content = table.content.lower()
     if content.startswith("phase"):
@@ -221,4 +234,5 @@ READER = Reader(
     extensions=(),
     matches=is_irbis_text,
     open=_refuse,
+    tried_on="one real phase map",
 )

@@ -301,4 +301,5 @@ READER = Reader(
     extensions=(".mat",),
     matches=lambda header: header.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")),
     open=open_matlab,
+    tried_on="one real recording (version 5, a cell of frames)",
 )

@@ -166,4 +166,5 @@ READER = Reader(
     extensions=(".h5", ".hdf5"),
     matches=lambda header: header.startswith(HDF5_SIGNATURE),
     open=open_native,
+    tried_on="files of pyThermoNDT",
 )

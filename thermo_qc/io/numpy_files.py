@@ -202,10 +202,12 @@ NPY_READER = Reader(
     extensions=(".npy",),
     matches=lambda header: header.startswith(b"\x93NUMPY"),
     open=open_npy,
+    tried_on="files written by NumPy",
 )
 NPZ_READER = Reader(
     name="NumPy .npz",
     extensions=(".npz",),
     matches=lambda header: header.startswith((b"PK\x03\x04", b"PK\x05\x06")),
     open=open_npz,
+    tried_on="files written by NumPy",
 )

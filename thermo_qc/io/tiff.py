@@ -203,4 +203,5 @@ READER = Reader(
     extensions=(".tif", ".tiff"),
     matches=lambda header: header[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     open=open_tiff,
+    tried_on="one real radiometric page; stacks made by tifffile",
 )
