@@ -14,6 +14,7 @@ from thermo_qc.thermography.decay_maps import DecayMaps
 from thermo_qc.thermography.dtt import Timegram, find_timegram, slice_tomograms, timegram_depth_mm
 from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.engine import MapSet, compute_maps
+from thermo_qc.thermography.host import HOSTMaps, central_moments
 from thermo_qc.thermography.lockin import FourPoint, LockinFit, fit_lockin, four_point
 from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.map_files import StoredMaps, read_maps, write_maps
@@ -26,6 +27,15 @@ from thermo_qc.thermography.step_heating import LineFit, StepHeatingMaps, fit_li
 from thermo_qc.thermography.tsr import TSRFit, fit_tsr, synthetic, tsr_derivatives
 from thermo_qc.thermography.tsr_depth import depth_from_peak_mm, second_derivative_peak
 from thermo_qc.thermography.tsr_maps import TSRMaps
+from thermo_qc.thermography.virtual_wave import slab_rise, virtual_wave_kernel
+from thermo_qc.thermography.virtual_wave_inverse import (
+    VirtualWaveOperator,
+    choose_regularisation,
+    find_echo,
+    invert_non_negative,
+    virtual_wave_operator,
+)
+from thermo_qc.thermography.virtual_wave_maps import VirtualWaveMaps
 
 __all__ = [
     "METHODS",
@@ -38,6 +48,7 @@ __all__ = [
     "FourPoint",
     "Gram",
     "GramMethod",
+    "HOSTMaps",
     "Layer",
     "LineFit",
     "LockinFit",
@@ -52,12 +63,17 @@ __all__ = [
     "TSRFit",
     "TSRMaps",
     "Timegram",
+    "VirtualWaveMaps",
+    "VirtualWaveOperator",
     "absolute_contrast",
+    "central_moments",
+    "choose_regularisation",
     "compute_maps",
     "compute_pct",
     "compute_ppt",
     "contrast_to_noise",
     "depth_from_peak_mm",
+    "find_echo",
     "find_timegram",
     "fit_decay",
     "fit_line",
@@ -65,6 +81,7 @@ __all__ = [
     "fit_sqrt_time",
     "fit_tsr",
     "four_point",
+    "invert_non_negative",
     "make_method",
     "normalised_contrast",
     "options_of",
@@ -72,10 +89,13 @@ __all__ = [
     "running_contrast",
     "second_derivative_peak",
     "signal_to_noise_db",
+    "slab_rise",
     "slice_tomograms",
     "standard_contrast",
     "synthetic",
     "timegram_depth_mm",
     "tsr_derivatives",
+    "virtual_wave_kernel",
+    "virtual_wave_operator",
     "write_maps",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from thermo_qc.thermography.decay_maps import DecayMaps
 from thermo_qc.thermography.dtt_maps import DTTMaps
+from thermo_qc.thermography.host import HOSTMaps
 from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt_maps import PPTMaps
 from thermo_qc.thermography.scene import GramMethod, PixelMethod
 from thermo_qc.thermography.step_heating import StepHeatingMaps
 from thermo_qc.thermography.tsr_maps import TSRMaps
+from thermo_qc.thermography.virtual_wave_maps import VirtualWaveMaps
 
 __all__ = ["METHODS"]
 
@@ -17,8 +19,10 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "tsr": TSRMaps,
     "ppt": PPTMaps,
     "pct": PCTMaps,
+    "host": HOSTMaps,
     "lockin": LockinMaps,
     "step_heating": StepHeatingMaps,
     "decay": DecayMaps,
     "dtt": DTTMaps,
+    "virtual_wave": VirtualWaveMaps,
 }
