@@ -9,6 +9,7 @@ from thermo_qc.thermography.contrast import (
     signal_to_noise_db,
     standard_contrast,
 )
+from thermo_qc.thermography.contrast_maps import ContrastMaps
 from thermo_qc.thermography.decay import DecayFit, fit_decay
 from thermo_qc.thermography.decay_maps import DecayMaps
 from thermo_qc.thermography.dtt import Timegram, find_timegram, slice_tomograms, timegram_depth_mm
@@ -42,6 +43,7 @@ __all__ = [
     "PCT",
     "PPT",
     "STANDARDISATIONS",
+    "ContrastMaps",
     "DTTMaps",
     "DecayFit",
     "DecayMaps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thermo_qc.thermography.contrast_maps import ContrastMaps
 from thermo_qc.thermography.decay_maps import DecayMaps
 from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.host import HOSTMaps
@@ -19,6 +20,7 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "tsr": TSRMaps,
     "ppt": PPTMaps,
     "pct": PCTMaps,
+    "contrast": ContrastMaps,
     "host": HOSTMaps,
     "lockin": LockinMaps,
     "step_heating": StepHeatingMaps,
