@@ -12,6 +12,8 @@ from thermo_qc.thermography.contrast import (
 from thermo_qc.thermography.contrast_maps import ContrastMaps
 from thermo_qc.thermography.decay import DecayFit, fit_decay
 from thermo_qc.thermography.decay_maps import DecayMaps
+from thermo_qc.thermography.decomposition_maps import ICAMaps, PLSTMaps, SPCTMaps
+from thermo_qc.thermography.decompositions import independent_images, partial_least_squares_functions, sparse_images
 from thermo_qc.thermography.dtt import Timegram, find_timegram, slice_tomograms, timegram_depth_mm
 from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.engine import MapSet, compute_maps
@@ -21,6 +23,7 @@ from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.map_files import StoredMaps, read_maps, write_maps
 from thermo_qc.thermography.options import make_method, options_of
 from thermo_qc.thermography.pct import PCT, STANDARDISATIONS, compute_pct
+from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt import PPT, compute_ppt
 from thermo_qc.thermography.ppt_maps import PPTMaps
 from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
@@ -51,14 +54,18 @@ __all__ = [
     "Gram",
     "GramMethod",
     "HOSTMaps",
+    "ICAMaps",
     "Layer",
     "LineFit",
     "LockinFit",
     "LockinMaps",
     "MapImage",
     "MapSet",
+    "PCTMaps",
+    "PLSTMaps",
     "PPTMaps",
     "PixelMethod",
+    "SPCTMaps",
     "Scene",
     "StepHeatingMaps",
     "StoredMaps",
@@ -83,16 +90,19 @@ __all__ = [
     "fit_sqrt_time",
     "fit_tsr",
     "four_point",
+    "independent_images",
     "invert_non_negative",
     "make_method",
     "normalised_contrast",
     "options_of",
+    "partial_least_squares_functions",
     "read_maps",
     "running_contrast",
     "second_derivative_peak",
     "signal_to_noise_db",
     "slab_rise",
     "slice_tomograms",
+    "sparse_images",
     "standard_contrast",
     "synthetic",
     "timegram_depth_mm",

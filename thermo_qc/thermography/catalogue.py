@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thermo_qc.thermography.contrast_maps import ContrastMaps
 from thermo_qc.thermography.decay_maps import DecayMaps
+from thermo_qc.thermography.decomposition_maps import ICAMaps, PLSTMaps, SPCTMaps
 from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.host import HOSTMaps
 from thermo_qc.thermography.lockin_maps import LockinMaps
@@ -20,6 +21,9 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "tsr": TSRMaps,
     "ppt": PPTMaps,
     "pct": PCTMaps,
+    "spct": SPCTMaps,
+    "ica": ICAMaps,
+    "plst": PLSTMaps,
     "contrast": ContrastMaps,
     "host": HOSTMaps,
     "lockin": LockinMaps,

@@ -249,7 +249,7 @@ def _search(seen: Floats, space: _Space, x: Floats, n_iterations: int) -> Floats
         x[active[better]] = trial[better]
         damping[active] *= np.where(better, 0.2, 8.0)
         moved = np.abs(trial - here).max(axis=1)
-        active = active[(moved > 1e-10) & (damping[active] < 1e12)]
+        active = active[(moved > 1e-8) & (damping[active] < 1e6)]
     return x
 
 
