@@ -89,7 +89,7 @@ def run_range(case: Case, folder: Path, start: int, stop: int, mark: Any = None)
 
 def _run_one(case: Case, path: Path, folder: Path, number: int, report: Report) -> None:
     tracemalloc.reset_peak()
-    before, resident, clock = tracemalloc.get_traced_memory()[0], _resident_bytes(), time.process_time()
+    before, resident, clock = tracemalloc.get_traced_memory()[0], _resident_bytes(), time.thread_time()
     report.files += 1
     try:
         case.use(path)
@@ -101,7 +101,7 @@ def _run_one(case: Case, path: Path, folder: Path, number: int, report: Report) 
         if isinstance(error, KeyboardInterrupt):
             raise
         report.failures.append((number, f"{type(error).__name__}: {str(error)[:300]}"))
-    seconds = time.process_time() - clock
+    seconds = time.thread_time() - clock
     grown = max(tracemalloc.get_traced_memory()[1] - before, _resident_bytes() - resident)
     report.slowest_s, report.peak_bytes = max(report.slowest_s, seconds), max(report.peak_bytes, grown)
     if seconds > CPU_S:

@@ -13,11 +13,36 @@ from thermo_qc.errors import ConfigError, InputError
 __all__ = ["apply_override", "read_yaml"]
 
 
+MAX_VALUES, MAX_NESTING = 1_000_000, 64
+BROKEN = (  # what PyYAML raises for values that contradict their tags
+    *(yaml.YAMLError, ValueError, RecursionError),
+    *(KeyError, IndexError, AttributeError, OverflowError, TypeError),
+)
+
+
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, less three surprises of YAML 1.1.
+    """PyYAML's safe loader, less three surprises of YAML 1.1, and proof against aliases that grow without bound.
 
     ``1e-3`` is a number although it has no point, ``2024-01-05`` stays text, and a key given twice is refused.
     """
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        self._check_nesting(self.flow_level)
+        super().fetch_flow_collection_start(token)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_nesting(len(self.indents))
+        return bool(super().add_indent(column))
+
+    def _check_nesting(self, level: int) -> None:
+        if level >= MAX_NESTING:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _count(node, {})
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -25,8 +50,23 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
         return node
+
+
+def _count(node: yaml.Node, counted: dict[int, int]) -> int:
+    """Count the values of a node with all that its aliases repeat; too many, or a loop, are refused."""
+    if id(node) not in counted:
+        counted[id(node)] = 0
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        inner = (part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,)))
+        counted[id(node)] = 1 + sum(_count(part, counted) for part in inner)
+        if counted[id(node)] > MAX_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_VALUES} values", problem_mark=node.start_mark)
+    if counted[id(node)] == 0:
+        raise yaml.MarkedYAMLError(problem="an alias that contains itself", problem_mark=node.start_mark)
+    return counted[id(node)]
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -68,7 +108,7 @@ def read_yaml(path: Path) -> Any:
         raise InputError(
             f"{path} cannot be read: {error.strerror or error}; check the path and its permissions"
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except BROKEN as error:
         raise ConfigError(f"{path} is not valid YAML{_complaint(error)}; correct the file") from error
 
 
@@ -94,7 +134,7 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: expected key=value, for example --set train.epochs=20")
     try:
         value = _parse(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except BROKEN:
         raise ConfigError(
             f"--set {override}: '{text}' is not a YAML value; put text with special characters in quotes"
         ) from None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError
+from thermo_qc.io.deadline import within
 from thermo_qc.io.flir_camera import Buffer
 from thermo_qc.io.flir_records import RawImage
 from thermo_qc.io.lazy import reason_of
@@ -19,6 +20,7 @@ __all__ = ["decode_image", "stored_pixels"]
 
 SOI, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 FREE_BYTES, MAX_RATIO = 16 * 2**20, 200
+DECODE_S, PIXELS_PER_S = 1.0, 1e6
 START_OF_FRAME, START_OF_SCAN = 0xF7, 0xDA
 
 
@@ -92,9 +94,12 @@ def stored_pixels(path: Path, data: Buffer, image: RawImage) -> str:
 
 
 def _decoded(path: Path, kind: str, stored: bytes, image: RawImage) -> NDArray[np.uint16]:
-    decode = imagecodecs.png_decode if kind == "PNG" else imagecodecs.jpegls_decode
     try:
-        pixels: NDArray[Any] = np.asarray(decode(stored))
+        if kind == "PNG":
+            pixels: NDArray[Any] = np.asarray(imagecodecs.png_decode(stored))
+        else:  # some damaged JPEG-LS data take 10 s to be found broken, a sound megapixel takes 0.02 s
+            limit_s = DECODE_S + image.width * image.height / PIXELS_PER_S
+            pixels = np.asarray(within(limit_s, imagecodecs.jpegls_decode, stored))
     except Exception as error:
         raise CorruptFileError(path, f"{kind} image", "complete", f"broken ({reason_of(error)})") from None
     if pixels.shape != (image.height, image.width) or pixels.dtype != np.uint16:

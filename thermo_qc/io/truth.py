@@ -173,7 +173,7 @@ def read_homography(path: Path | str) -> NDArray[np.float64]:
     content: Any = read_yaml(path)
     try:
         matrix = np.array(content["matrix"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError(f"{path} has no 'matrix' of 3 x 3 numbers; make it with thermo-qc register") from None
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < 3:
         raise InputError(f"{path}: matrix {matrix.tolist()} is no invertible 3 x 3 matrix; register again")
