@@ -25,8 +25,9 @@ __all__ = ["VirtualWaveMaps"]
 
 _LIMITS = (
     "one dimension (defects wider than deep), no losses, opaque surface, a known diffusivity (depth goes with its "
-    "square root); echoes of warmer places only; with a first rise of 1000 times the noise, depths come out 1 to 4 % "
-    "shallow with non_negative and 4 to 11 % without, with 100 times up to 25 %; heights depend on the regularisation"
+    "square root); echoes of warmer places only; with a first rise of 1000 times the noise, slabs come out 1 to 4 % "
+    "shallow with non_negative and 4 to 11 % without, with 100 times up to 25 %; holes of a simulated plate with "
+    "losses and sideways spread, 12 to 26 %; heights depend on the regularisation"
 )
 
 
