@@ -26,6 +26,8 @@ from thermo_qc.thermography.pct import PCT, STANDARDISATIONS, compute_pct
 from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt import PPT, compute_ppt
 from thermo_qc.thermography.ppt_maps import PPTMaps
+from thermo_qc.thermography.pulse_compression import PulseCompression, barker_signal, chirp_signal, compress_pulses
+from thermo_qc.thermography.pulse_compression_maps import PulseCompressionMaps
 from thermo_qc.thermography.scene import Gram, GramMethod, Layer, MapImage, PixelMethod, Scene
 from thermo_qc.thermography.step_heating import LineFit, StepHeatingMaps, fit_line, fit_sqrt_time
 from thermo_qc.thermography.tsr import TSRFit, fit_tsr, synthetic, tsr_derivatives
@@ -65,6 +67,8 @@ __all__ = [
     "PLSTMaps",
     "PPTMaps",
     "PixelMethod",
+    "PulseCompression",
+    "PulseCompressionMaps",
     "SPCTMaps",
     "Scene",
     "StepHeatingMaps",
@@ -75,8 +79,11 @@ __all__ = [
     "VirtualWaveMaps",
     "VirtualWaveOperator",
     "absolute_contrast",
+    "barker_signal",
     "central_moments",
+    "chirp_signal",
     "choose_regularisation",
+    "compress_pulses",
     "compute_maps",
     "compute_pct",
     "compute_ppt",

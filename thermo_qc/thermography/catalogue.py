@@ -10,6 +10,7 @@ from thermo_qc.thermography.host import HOSTMaps
 from thermo_qc.thermography.lockin_maps import LockinMaps
 from thermo_qc.thermography.pct_maps import PCTMaps
 from thermo_qc.thermography.ppt_maps import PPTMaps
+from thermo_qc.thermography.pulse_compression_maps import PulseCompressionMaps
 from thermo_qc.thermography.scene import GramMethod, PixelMethod
 from thermo_qc.thermography.step_heating import StepHeatingMaps
 from thermo_qc.thermography.tsr_maps import TSRMaps
@@ -27,6 +28,7 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "contrast": ContrastMaps,
     "host": HOSTMaps,
     "lockin": LockinMaps,
+    "pulse_compression": PulseCompressionMaps,
     "step_heating": StepHeatingMaps,
     "decay": DecayMaps,
     "dtt": DTTMaps,

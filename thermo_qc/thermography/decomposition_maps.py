@@ -102,7 +102,7 @@ class ICAMaps(_Components):
             gram,
             "independent component thermography (spatial FastICA)",
             "10.1016/S0893-6080(00)00026-5",
-            "in the order of falling excess kurtosis; unit variance over the pixels; signed so that the skewness is positive",
+            "in the order of falling excess kurtosis; unit variance over the pixels; signed for a positive skewness",
         )
         return tuple(
             Layer(
