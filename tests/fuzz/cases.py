@@ -346,7 +346,8 @@ emissivity: 0.95
 unit: degC
 thickness_mm: 17.0
 camera: LWIR
-material: {name: GFRP, conductivity_through_w_mk: 0.3, conductivity_in_plane_w_mk: 0.4, density_kg_m3: 1900, heat_capacity_j_kgk: 1000}
+material: {name: GFRP, conductivity_through_w_mk: 0.3, conductivity_in_plane_w_mk: 0.4, density_kg_m3: 1900,
+  heat_capacity_j_kgk: 1000}
 """
 MANIFEST = b"""recordings:
 - key: a
@@ -363,9 +364,9 @@ MANIFEST = b"""recordings:
   registration: registration.yaml
   facts: {times_s: [0.0, 0.1, 0.2]}
 """
-MANIFEST_CSV = b"""key,recording,truth,depths_mm.1,depths_mm.2,region,facts.frame_rate_hz,facts.times_s,facts.pixel_pitch_mm
-a,a.npy,mask.png,1.5,3.0,region.png,10,,0.5
-b,a.npy,,,,,,0 0.1 0.2,0.7
+MANIFEST_CSV = b"""key,recording,truth,depths_mm.1,depths_mm.2,facts.frame_rate_hz,facts.times_s,facts.pixel_pitch_mm
+a,a.npy,mask.png,1.5,3.0,10,,0.5
+b,a.npy,,,,,0 0.1 0.2,0.7
 """
 REGISTRATION = b"matrix:\n- [20.0, 0.5, 1.0]\n- [0.25, 20.0, -2.0]\n- [0.0001, 0.0002, 1.0]\nresidual_mm: 0.3\n"
 COCO = json.dumps(

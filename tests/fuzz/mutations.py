@@ -19,7 +19,21 @@ ODD_NUMBERS = (
 )
 ODD_TEXTS = (
     *("null", "~", "true", "[]", "{}", "[[[[[[[[", "{{{{", "]", "}", ":", ",", ";;", "\t", "\n", "\n\n- ", "&a ", "*a"),
-    *("&a [*a]", "<<: *a", "!!python/object/apply:os.getcwd []", "!!binary x", "!!bool x", "!!float ''", "!!timestamp x", "? ", "| ", "'", '"', "\0", "\ud7ff"),
+    *(
+        "&a [*a]",
+        "<<: *a",
+        "!!python/object/apply:os.getcwd []",
+        "!!binary x",
+        "!!bool x",
+        "!!float ''",
+        "!!timestamp x",
+        "? ",
+        "| ",
+        "'",
+        '"',
+        "\0",
+        "\ud7ff",
+    ),
     *("\ufeff", "<a>", "</a>", "<!DOCTYPE x>", "&lt;", "&#0;", "../..", "/", "con", "a" * 300, "٣", "½", "\u2028"),
 )
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")

@@ -28,7 +28,7 @@ from thermo_qc.io.infratec_irb import found_of_images, irb_unit, read_irb_image
 from thermo_qc.io.irbis_text import is_irbis_text, read_irbis_table
 from thermo_qc.io.lazy import FileFrames
 from thermo_qc.io.reader import Reader, assemble, check_options, load_when_small, reading
-from thermo_qc.io.tiff import opened_tiff
+from thermo_qc.io.tiff_frames import read_page
 from thermo_qc.sequence import ThermalSequence, Unit
 
 __all__ = ["READER", "natural_key", "open_folder", "read_csv_frame"]
@@ -139,17 +139,8 @@ def _check_alike(first: Path, file: Path, expected: tuple[int, ...], found: tupl
 
 
 def _read_tiff(path: Path) -> NDArray[Any]:
-    with reading(path, "TIFF"), opened_tiff(path) as tiff:
-        if len(tiff.pages) != 1:
-            raise CorruptFileError(
-                path, "content", "one page", f"of {len(tiff.pages)} pages", "open the file itself as a stack"
-            )
-        frame = np.asarray(tiff.pages[0].asarray())
-    if frame.ndim != 2:
-        raise CorruptFileError(
-            path, "page", "one grey channel", f"of shape {frame.shape}", "export radiometric or grey frames"
-        )
-    return frame
+    with reading(path, "TIFF"):
+        return read_page(path)
 
 
 def read_csv_frame(path: Path) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ with a line: ``done``, or ``memory`` when the library asked for more memory than
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ READY, DONE, MEMORY = "ready", "done", "memory"
 ATTRIBUTES = ("Unit", "ThermoQC", "SimulationParameter", "LabelIds", "Defects")
 MAX_NESTING = 8
 MAX_OBJECTS = 2000
+CHUNK_GROWTH = 1.1  # a packed chunk is not much larger than the numbers in it
 WHOLE_BYTES = 32 * 2**20  # a larger dataset is read at its ends only
 MEMORY_BYTES = 2 * 2**30  # on top of what the interpreter has
 SECONDS, BYTES_PER_SECOND = 1.0, 64 * 2**20  # processor time of a file
@@ -78,12 +80,14 @@ class Probe:
         """Touch layout and filters, and the content: all of a small dataset, the ends of a large one."""
         if data.is_virtual or data.external or data.shape is None:
             return
-        plist = data.id.get_create_plist()
-        for index in range(plist.get_nfilters()):
-            plist.get_filter(index)
         data.id.get_storage_size()
         if 0 in data.shape:
             return
+        if data.chunks is not None and data.id.get_create_plist().get_nfilters():
+            limit = CHUNK_GROWTH * math.prod(data.chunks) * data.dtype.itemsize + 1024
+            if data.id.chunk_iter(lambda chunk: chunk.size > limit or None):
+                self.enough = False  # it would unpack to far more than a chunk, which the library lets happen
+                return
         if data.size * data.dtype.itemsize > WHOLE_BYTES:
             self.attempt(data.__getitem__, (0,) * data.ndim)
             self.attempt(data.__getitem__, tuple(length - 1 for length in data.shape))

@@ -18,7 +18,7 @@ SLAB_BYTES = 64 * 2**20
 MAX_FRAME_PIXELS = 2**27
 MAX_FRAMES = 10**7
 FREE_BYTES = 16 * 2**20
-BOMB_BYTES = 256 * 2**20
+BOMB_BYTES = 64 * 2**20
 BOMB_RATIO = 200
 DEFLATE_RATIO = 1100  # no deflated data expand further
 
@@ -183,7 +183,7 @@ def check_declared_size(path: Path, field: str, shape: tuple[int, ...], itemsize
     Raises
     ------
     CorruptFileError
-        When more than 16 MiB are stated that are over 1100 times as much as is stored, or more than 256 MiB that are
+        When more than 16 MiB are stated that are over 1100 times as much as is stored, or more than 64 MiB that are
         over 200 times as much: nothing but a damaged file or a decompression bomb does that.
     """
     size = itemsize

@@ -18,12 +18,12 @@ from thermo_qc.io.lazy import FileFrames, check_declared_size
 from thermo_qc.io.metadata import defects_from_json, found_from_json, truth_from_maps
 from thermo_qc.io.reader import Reader, assemble, check_options, load_when_small, reading
 from thermo_qc.io.strided import StridedFrames
-from thermo_qc.io.tiff_frames import LinearFrames, opened_tiff, plain_frames, quiet_tifffile, stack_of
+from thermo_qc.io.tiff_frames import LinearFrames, plain_frames, quiet_tifffile, stack_of
 from thermo_qc.io.tiff_notes import Notes, imagej_notes, ome_notes
 from thermo_qc.io.tiff_pages import Page, walk_pages
 from thermo_qc.sequence import HistoryEntry, ThermalSequence, Truth
 
-__all__ = ["READER", "TRUTH_IMAGES", "open_tiff", "opened_tiff"]
+__all__ = ["READER", "TRUTH_IMAGES", "open_tiff"]
 
 TRUTH_IMAGES = ("defect_index", "depth_mm")
 FRAME_RATE_TAG, SERIAL_TAG, XMP_TAG = 51044, 50735, 700

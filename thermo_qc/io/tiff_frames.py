@@ -14,17 +14,19 @@ import tifffile
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError
-from thermo_qc.io.lazy import FileFrames
+from thermo_qc.io.lazy import FileFrames, check_declared_size
 from thermo_qc.io.strided import StridedFrames
-from thermo_qc.io.tiff_pages import Page, page_dtype
+from thermo_qc.io.tiff_pages import Page, page_dtype, walk_pages
 
-__all__ = ["LinearFrames", "opened_tiff", "plain_frames", "stack_of"]
+__all__ = ["LinearFrames", "plain_frames", "quiet_tifffile", "read_page", "stack_of"]
 
 
 def stack_of(path: Path, order: str, pages: list[Page], dtype: np.dtype[Any]) -> FileFrames:
     """View (T, Y, X) of pages of one kind; `dtype` is that of decoded pixels."""
     kind = pages[0].kind
     shape = (len(pages), kind.height, kind.width)
+    for part, lengths in (("pages", shape), ("strip or tile", kind.tile)):
+        check_declared_size(path, part, lengths, dtype.itemsize, path.stat().st_size)
     stored = page_dtype(kind, order)
     starts = [page.pixels for page in pages]
     if stored is None or any(start is None for start in starts):
@@ -128,16 +130,29 @@ class LinearFrames(FileFrames):
         return np.asarray(block * self._factor + self._offset, dtype=np.float32)
 
 
-@contextmanager
-def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file and refuse it when pages or pixels are missing."""
+def read_page(path: Path) -> NDArray[Any]:
+    """Pixels (Y, X) of a file with one grey page.
+
+    Raises
+    ------
+    CorruptFileError
+        When the file holds more, in colour, or is broken.
+    """
+    order, pages = walk_pages(path)
+    if len(pages) != 1:
+        hint = "open the file itself as a stack"
+        raise CorruptFileError(path, "content", "one page", f"of {len(pages)} pages", hint)
+    kind = pages[0].kind
+    if kind.samples != 1:
+        found = f"of shape {(kind.height, kind.width, kind.samples)}"
+        raise CorruptFileError(path, "page", "one grey channel", found, "export radiometric or grey frames")
     with quiet_tifffile(path), tifffile.TiffFile(path, _multifile=False) as tiff:
-        size = path.stat().st_size
-        for number, page in enumerate(tiff.pages, start=1):
-            ends = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True))
-            if max(ends, default=0) > size:
-                raise CorruptFileError(path, f"page {number}", "complete", "truncated or broken")
-        yield tiff
+        dtype = tiff.pages[0].dtype
+    if dtype is None:
+        found = f"of {kind.bits} bits in sample format {kind.sample_format}"
+        raise CorruptFileError(path, "page", "whole numbers or floats", found, "export 8, 16 or 32 bits")
+    frame: NDArray[Any] = stack_of(path, order, pages, np.dtype(dtype))[0]
+    return frame
 
 
 @contextmanager

@@ -180,6 +180,8 @@ def ome_notes(path: Path, description: str, n_pages: int) -> Notes:
     Goldberg et al., The Open Microscopy Environment (OME) Data Model and XML file, Genome Biology 6, R47, 2005,
     doi:10.1186/gb-2005-6-5-r47.
     """
+    if "<!DOCTYPE" in description.upper() or "<!ENTITY" in description.upper():
+        raise CorruptFileError(path, "OME-XML", "plain XML", "XML with a DOCTYPE or entities")
     try:
         root = ElementTree.fromstring(description)
     except (ElementTree.ParseError, ValueError) as error:
