@@ -391,3 +391,13 @@ def test_a_recording_without_a_plate_is_mapped_everywhere():
     still = ThermalSequence(frames=frames, times_s=np.arange(30.0) - 5, unit="K", netd_k=0.02)
     assert heated_pixels(still, 0.02).all()
     assert heated_pixels(replace(still, frames=np.full_like(frames, np.nan)), 0.02).all()
+
+
+def test_a_decomposition_that_cannot_be_done_is_left_out_when_asked(plate):
+    methods = {"pct": make_method("pct", {"n_components": 151}), "ppt": make_method("ppt", {"n_frequencies": 1})}
+    maps = compute_maps(plate, methods, skip_impossible=True)
+    assert "151 components are wanted" in maps.skipped["pct"]
+    assert [maps.method_of[image.layer.name] for image in maps.images] == ["ppt", "ppt"]
+    both = {"a": make_method("pct", {"n_components": 151}), "b": make_method("pct", {"n_components": 2})}
+    kept = compute_maps(plate, both, skip_impossible=True)
+    np.testing.assert_array_equal(kept["pct_2"], compute_maps(plate, {"b": both["b"]})["pct_2"])

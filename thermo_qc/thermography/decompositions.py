@@ -62,22 +62,33 @@ def independent_images(
         sample = pixels[np.sort(chosen)]
     else:
         sample = pixels
-    unmixer = FastICA(n_components=wanted, whiten="unit-variance", random_state=seed, max_iter=max_iterations, tol=1e-5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            unmixer.fit(sample)
-        except ConvergenceWarning:
-            raise SequenceError(
-                f"independent components did not settle in {max_iterations} iterations; ask for fewer components or "
-                "another window"
-            ) from None
+    unmixer = _fitted(sample, wanted, seed, max_iterations)
     sources = np.asarray(unmixer.transform(pixels)).T
     sources -= sources.mean(axis=1, keepdims=True)
     sources /= sources.std(axis=1, keepdims=True)
     order = np.argsort(-np.abs(scipy.stats.kurtosis(sources, axis=1)), kind="stable")
     sources = sources[order]
     return np.asarray(sources * np.where(scipy.stats.skew(sources, axis=1) < 0, -1.0, 1.0)[:, None])
+
+
+def _fitted(sample: NDArray[np.float64], wanted: int, seed: int, max_iterations: int) -> FastICA:
+    """Fit all components together, or one after the other where that does not settle."""
+    for algorithm in ("parallel", "deflation"):
+        unmixer = FastICA(
+            wanted, algorithm=algorithm, whiten="unit-variance", random_state=seed, max_iter=max_iterations, tol=1e-4
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                unmixer.fit(sample)
+            except ConvergenceWarning:
+                continue
+        if unmixer.n_iter_ < max_iterations:
+            return unmixer
+    raise SequenceError(
+        f"independent components did not settle in {max_iterations} iterations: some of them may be noise, which has "
+        "no independent directions; ask for fewer components or another window"
+    )
 
 
 def sparse_images(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import local
 from typing import Any, TypeGuard, cast
@@ -127,7 +128,7 @@ def compute_maps(
     n_passes = int(bool(pixel or groups)) + int(bool(groups))
     count = _Counter(n_passes * len(blocks.tiles), progress)
     maps, sums = _first_pass(blocks, pixel, groups, sample, scene, n_threads, count)
-    maps |= _second_pass(blocks, groups, sums, scene, n_threads, count)
+    maps |= _second_pass(blocks, groups, sums, scene, n_threads, count, skipped if skip_impossible else None)
     images = [image for name in methods if name in maps for image in maps[name]]
     return MapSet(
         images=tuple(images),
@@ -233,7 +234,7 @@ def _usable(
     gram: dict[str, GramMethod] = {}
     skipped: dict[str, str] = {}
     for name, method in methods.items():
-        try:
+        with _noted(name, skipped if skip else None):
             if _is_gram(method):
                 method.window(scene)
                 gram[name] = method
@@ -241,10 +242,6 @@ def _usable(
                 single = cast("PixelMethod", method)
                 single.layers(scene)
                 pixel[name] = single
-        except ThermoQCError as error:
-            if not skip:
-                raise type(error)(f"{name}: {error}") from None
-            skipped[name] = str(error)
     return pixel, gram, skipped
 
 
@@ -316,8 +313,12 @@ def _second_pass(
     scene: Scene,
     threads: int,
     count: Callable[[], None],
+    skipped: dict[str, str] | None,
 ) -> dict[str, list[MapImage]]:
-    """Project the recording onto the functions of time, and finish the maps of decompositions."""
+    """Project the recording onto the functions of time, and finish the maps of decompositions.
+
+    What cannot be done is noted in `skipped`, or raised where that is None.
+    """
     if not groups:
         return {}
     grams: list[Gram] = []
@@ -327,7 +328,14 @@ def _second_pass(
     images = []
     for group, (total, _) in zip(groups, sums, strict=True):
         gram, offset, scale = total.standardised(group.standardise, group.times_s(scene))
-        functions = [np.asarray(method.time_functions(gram, scene)) for method in group.methods.values()]
+        functions = []
+        for name, method in list(group.methods.items()):
+            with _noted(name, skipped) as noted:
+                functions.append(np.asarray(method.time_functions(gram, scene)))
+            if noted:
+                del group.methods[name]
+        if not functions:
+            functions.append(np.zeros((gram.matrix.shape[0], 1)))
         operator = np.concatenate(functions, axis=1) * scale[:, None]
         grams.append(gram)
         counts.append([part.shape[1] for part in functions])
@@ -352,14 +360,28 @@ def _second_pass(
     for group, gram, sizes, image in zip(groups, grams, counts, images, strict=True):
         used = np.isfinite(image).all(axis=0)
         first = 0
-        for (name, method), size in zip(group.methods.items(), sizes, strict=True):
+        for (name, method), size in zip(group.methods.items(), sizes, strict=False):
             part = image[first : first + size][:, used].astype(np.float64)
             first += size
-            layers = method.layers(gram, scene)
-            values = np.full((len(layers), *scene.shape), np.nan, dtype=np.float32)
-            values[:, used] = method.finish(part, gram, scene)
-            maps[name] = _images(layers, values)
+            with _noted(name, skipped):
+                layers = method.layers(gram, scene)
+                values = np.full((len(layers), *scene.shape), np.nan, dtype=np.float32)
+                values[:, used] = method.finish(part, gram, scene)
+                maps[name] = _images(layers, values)
     return maps
+
+
+@contextmanager
+def _noted(name: str, skipped: dict[str, str] | None) -> Iterator[list[str]]:
+    """Note what a method refuses, or raise it with the method's name; the list tells which it was."""
+    noted: list[str] = []
+    try:
+        yield noted
+    except ThermoQCError as error:
+        if skipped is None:
+            raise type(error)(f"{name}: {error}") from None
+        skipped[name] = str(error)
+        noted.append(name)
 
 
 def _parts(block: CurveBlock) -> Iterator[slice]:
