@@ -1,10 +1,20 @@
 """Honest evaluation: leak-safe folds, pixel metrics, defects found and missed, and what to print of them."""
 
+from thermo_qc.evaluation.bounds import cramer_rao_bound, fisher_information
 from thermo_qc.evaluation.detection import detectable_holes, detection_grid, detection_rate
 from thermo_qc.evaluation.folds import FOLD_KINDS, make_splits
+from thermo_qc.evaluation.hole_indices import (
+    HoleDetectability,
+    hole_depth_bounds,
+    hole_detectability,
+    plate_detectability,
+    simulate_hole,
+)
 from thermo_qc.evaluation.holes import false_calls, hole_table
 from thermo_qc.evaluation.items import FoldItem, diffusion_length_mm
 from thermo_qc.evaluation.metrics import SCALARS, confusion_matrix, pixel_metrics
+from thermo_qc.evaluation.observer import Detectability, DetectionLimits, detectability, project_nuisances
+from thermo_qc.evaluation.setup import InspectionSetup
 from thermo_qc.evaluation.splits import Splits
 from thermo_qc.evaluation.summary import comparison_row, depth_errors, leakage_row, summarise
 from thermo_qc.evaluation.tables import render_table
@@ -12,20 +22,32 @@ from thermo_qc.evaluation.tables import render_table
 __all__ = [
     "FOLD_KINDS",
     "SCALARS",
+    "Detectability",
+    "DetectionLimits",
     "FoldItem",
+    "HoleDetectability",
+    "InspectionSetup",
     "Splits",
     "comparison_row",
     "confusion_matrix",
+    "cramer_rao_bound",
     "depth_errors",
+    "detectability",
     "detectable_holes",
     "detection_grid",
     "detection_rate",
     "diffusion_length_mm",
     "false_calls",
+    "fisher_information",
+    "hole_depth_bounds",
+    "hole_detectability",
     "hole_table",
     "leakage_row",
     "make_splits",
     "pixel_metrics",
+    "plate_detectability",
+    "project_nuisances",
     "render_table",
+    "simulate_hole",
     "summarise",
 ]

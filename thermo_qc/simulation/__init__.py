@@ -1,6 +1,7 @@
 """Simulated recordings: heat conduction in a plate with flat-bottom holes, and the camera that looks at it."""
 
 from thermo_qc.simulation.camera import record_plate
+from thermo_qc.simulation.cell import CellSolution, solve_cell
 from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, lamp_level
 from thermo_qc.simulation.contrast import peak_contrasts_k, solve_sound_plate
 from thermo_qc.simulation.placement import Placement
@@ -9,6 +10,7 @@ from thermo_qc.simulation.solver import PlateSolution, solve_plate
 from thermo_qc.simulation.stepper import EnergyBalance
 
 __all__ = [
+    "CellSolution",
     "EnergyBalance",
     "Heating",
     "HeatingKind",
@@ -20,6 +22,7 @@ __all__ = [
     "lamp_level",
     "peak_contrasts_k",
     "record_plate",
+    "solve_cell",
     "solve_plate",
     "solve_sound_plate",
 ]
