@@ -14,6 +14,8 @@ from thermo_qc.evaluation.holes import false_calls, hole_table
 from thermo_qc.evaluation.items import FoldItem, diffusion_length_mm
 from thermo_qc.evaluation.metrics import SCALARS, confusion_matrix, pixel_metrics
 from thermo_qc.evaluation.observer import Detectability, DetectionLimits, detectability, project_nuisances
+from thermo_qc.evaluation.planning import DepthPlan, smallest_diameters
+from thermo_qc.evaluation.pulses import PulseNeed, best_pulse, recording_needed
 from thermo_qc.evaluation.setup import InspectionSetup
 from thermo_qc.evaluation.splits import Splits
 from thermo_qc.evaluation.summary import comparison_row, depth_errors, leakage_row, summarise
@@ -22,12 +24,15 @@ from thermo_qc.evaluation.tables import render_table
 __all__ = [
     "FOLD_KINDS",
     "SCALARS",
+    "DepthPlan",
     "Detectability",
     "DetectionLimits",
     "FoldItem",
     "HoleDetectability",
     "InspectionSetup",
+    "PulseNeed",
     "Splits",
+    "best_pulse",
     "comparison_row",
     "confusion_matrix",
     "cramer_rao_bound",
@@ -47,7 +52,9 @@ __all__ = [
     "pixel_metrics",
     "plate_detectability",
     "project_nuisances",
+    "recording_needed",
     "render_table",
     "simulate_hole",
+    "smallest_diameters",
     "summarise",
 ]

@@ -105,27 +105,47 @@ def simulate_hole(
         heating=setup.heating,
         losses=setup.losses,
     )
-    return _window(cell, counts, half, diameter_mm, setup, level)
+    return look_at_cell(
+        cell, frames_averaged=counts, half_width_mm=half, diameter_mm=diameter_mm, setup=setup, level=level
+    )
 
 
-def _window(
+def look_at_cell(
     cell: CellSolution,
-    counts: NDArray[np.float64],
-    half_mm: float,
+    *,
+    frames_averaged: NDArray[np.float64],
+    half_width_mm: float,
     diameter_mm: float,
     setup: InspectionSetup,
-    level: float,
+    level: float = 1.0,
 ) -> HoleWindow:
+    """Look at a simulated cell with the camera of a set-up.
+
+    Parameters
+    ----------
+    cell : CellSolution
+        The cell, under full light.
+    frames_averaged : ndarray of float64, shape (T,)
+        Number of frames that each of its instants stands for.
+    half_width_mm : float
+        From the axis of the hole to the border of the window.
+    diameter_mm : float
+        Of the hole; pixels far smaller are joined.
+    setup : InspectionSetup
+        Camera.
+    level : float
+        Relative light; the rise is proportional to it.
+    """
     joined = max(1, int(diameter_mm / _PIXELS_ACROSS / setup.pixel_pitch_mm))
     rings = PixelRings(
         r_mm=cell.r_mm,
-        half_width_mm=half_mm,
+        half_width_mm=half_width_mm,
         pixel_pitch_mm=joined * setup.pixel_pitch_mm,
         blur_px=setup.blur_px / joined,
     )
     return HoleWindow(
         times_s=cell.times_s,
-        frames_averaged=counts,
+        frames_averaged=frames_averaged,
         contrast_k=level * cell.contrast_k,
         sound_k=level * cell.sound_k,
         rings=rings,

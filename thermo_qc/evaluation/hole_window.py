@@ -49,7 +49,14 @@ class PixelRings:
     @cached_property
     def side_px(self) -> int:
         """Pixels per side, odd."""
-        return 2 * int(np.floor(self.half_width_mm / self.pixel_pitch_mm)) + 1
+        return 2 * int(np.ceil(self.half_width_mm / self.pixel_pitch_mm - 0.5)) + 1
+
+    @cached_property
+    def share(self) -> NDArray[np.float64]:
+        """Share of each pixel that lies in the window, float64 (Y, X): 1 but at the border; it counts for so much."""
+        centre = np.abs(np.arange(self.side_px) - self.side_px // 2)
+        inside = np.clip(self.half_width_mm / self.pixel_pitch_mm + 0.5 - centre, 0.0, 1.0)
+        return np.outer(inside, inside)
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
@@ -82,13 +89,13 @@ class PixelRings:
 
     @cached_property
     def plain_root(self) -> NDArray[np.float64]:
-        """Matrix A, float64 (R, R), such that ``norm(curves @ A)`` is the norm of the picture of ``curves`` (T, R)."""
-        return _root(self.weights.reshape(self.r_mm.size, -1))
+        """Matrix A, float64 (R, R), with ``norm(curves @ A)`` the norm of the picture of ``curves`` (T, R)."""
+        return _root((self.weights * np.sqrt(self.share)).reshape(self.r_mm.size, -1))
 
     @cached_property
     def background_root(self) -> NDArray[np.float64]:
         """The same for the picture less every polynomial of second order in x and y, float64 (R, R)."""
-        return _root(without_quadratic(self.weights))
+        return _root(without_quadratic(self.weights * np.sqrt(self.share), np.sqrt(self.share)))
 
 
 def _root(flat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,6 +130,11 @@ class HoleWindow:
     rings: PixelRings
     noise_k: float
     pixels_joined: int = 1
+
+    @property
+    def pixel_noise_k(self) -> NDArray[np.float64]:
+        """Noise of the pixels of `pictures_k`, float64 (Y, X): more at the border, where they count in part."""
+        return np.asarray(self.noise_k / self.pixels_joined / np.sqrt(self.rings.share))
 
     def pictures_k(self) -> NDArray[np.float64]:
         """Contrast in the pixels, float64 (T, Y, X)."""

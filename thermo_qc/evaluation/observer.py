@@ -272,9 +272,9 @@ def _polynomials(shape: tuple[int, ...]) -> NDArray[np.float64]:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
 
 
-def without_quadratic(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pictures (R, Y, X) less their polynomials of second order in x and y, float64 (R, N)."""
-    basis = _orthonormal(_polynomials(pictures.shape))
+def without_quadratic(pictures: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pictures (R, Y, X) that are already weighted, less weighted polynomials of second order, float64 (R, N)."""
+    basis = _orthonormal(_polynomials(pictures.shape) * weight.reshape(-1, 1))
     return _without(pictures.reshape(pictures.shape[0], -1), basis)
 
 
