@@ -128,7 +128,7 @@ def test_exponents_count_in_free_parameters_too(write: Write) -> None:
         ("a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor for the tag"),
         ("a\x00b", "is not valid YAML: unacceptable character #x0000"),
         ("? [a]\n: 1\n", "found unhashable key"),
-        ("[" * 800 + "]" * 800, "is not valid YAML: nested too deeply"),
+        ("[" * 800 + "]" * 800, "is not valid YAML at line 1: nested too deeply"),
     ],
 )
 def test_broken_yaml_is_one_line_with_its_place(write: Write, text: str, message: str) -> None:

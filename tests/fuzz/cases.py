@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -244,7 +245,8 @@ def _unzipped(content: bytes) -> bytes:
 def zipped(content: bytes) -> bytes:
     """Pack the damaged members again, with checksums that are right."""
     parts, memory = content.split(MARK), io.BytesIO()
-    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        warnings.simplefilter("ignore")  # two members of one name
         for name, member in zip(parts[::2], parts[1::2], strict=False):
             info = zipfile.ZipInfo(name.decode("latin-1").split("\0")[0] or "x")
             archive.writestr(info, member)

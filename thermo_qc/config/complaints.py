@@ -115,4 +115,9 @@ def _text(place: Place) -> str:
 
 
 def _shown(value: object) -> str:
-    return "empty" if value is None else " ".join(reprlib.repr(value).split())
+    if value is None:
+        return "empty"
+    try:
+        return " ".join(reprlib.repr(value).split())
+    except ValueError:
+        return "a number of thousands of digits"

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError
+from thermo_qc.io.lazy import reason_of
 from thermo_qc.sequence import Unit
 
 __all__ = ["Dialect", "cells_of", "decoded", "dialect_of", "is_header", "parse_rows", "stated_size", "stated_unit"]
 
 MAX_HEADER_LINES = 200
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?$")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|[+-]?(?:nan|inf|infinity)$", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$|[+-]?(?:nan|inf|infinity)$", re.IGNORECASE)
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _LABELS = re.compile(
     r"(?<![a-z])(?:image|frame)?[\s_]*(rows|height|columns|cols|width)\b[\s:=;,\"']*(\d{1,9})\b", re.IGNORECASE
@@ -107,7 +108,7 @@ def parse_rows(path: Path, lines: Sequence[str], dialect: Dialect, first_line: i
     try:
         return np.asarray(np.loadtxt(lines, delimiter=separator, ndmin=2, dtype=np.float32, comments=None))
     except ValueError as error:
-        found = f"something else ({str(error).split(';')[0].rstrip('.')}"
+        found = f"something else ({reason_of(error).split(';')[0].rstrip('.')}"
         found += f", counted from line {first_line})" if first_line > 1 else ")"
         raise CorruptFileError(
             path, "table", "rows of numbers of one length", found, "export temperatures alone"

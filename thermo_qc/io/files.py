@@ -17,7 +17,15 @@ import numpy as np
 
 from thermo_qc.errors import InputError, OutputError
 
-__all__ = ["atomic_path", "plain_json", "sha256_of", "write_json", "write_text"]
+__all__ = ["atomic_path", "is_there", "plain_json", "sha256_of", "write_json", "write_text"]
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; no file has a name that the system does not allow."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 @contextmanager

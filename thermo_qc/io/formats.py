@@ -28,6 +28,7 @@ from thermo_qc.io import (
     telops_hcc,
     tiff,
 )
+from thermo_qc.io.files import is_there
 from thermo_qc.io.reader import Reader
 from thermo_qc.io.sidecar import merge_facts, read_facts_sidecar
 from thermo_qc.sequence import ThermalSequence
@@ -118,7 +119,7 @@ def detect_format(path: Path | str) -> Reader:
         When the file name promises a format that the first bytes deny.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         for reader in all_readers():
             if reader.folders:
                 return reader

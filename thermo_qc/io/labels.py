@@ -13,9 +13,10 @@ from scipy import ndimage
 from thermo_qc.errors import TruthError
 from thermo_qc.sequence import Defect, Truth
 
-__all__ = ["check_depths", "truth_from_labels"]
+__all__ = ["MAX_DEPTH_MM", "check_depths", "truth_from_labels"]
 
 MAX_DEFECTS = 32767
+MAX_DEPTH_MM = 1e6
 
 
 def truth_from_labels(
@@ -75,5 +76,5 @@ def check_depths(depths: Mapping[Any, float], labels: list[Any], origin: Path | 
             raise TruthError(
                 f"{origin}: a depth is given for label {label}, which is not in the mask; labels there: {there}"
             )
-        if not (np.isfinite(depth) and depth > 0):
+        if not 0 < depth <= MAX_DEPTH_MM:
             raise TruthError(f"{origin}: label {label} has depth {depth} mm, expected a positive number")

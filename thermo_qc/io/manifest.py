@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from thermo_qc.config import MaterialConfig, Strict, parse_config, read_yaml
-from thermo_qc.errors import ConfigError, InputError, TruthError
+from thermo_qc.errors import ConfigError, InputError, ThermoQCError, TruthError
+from thermo_qc.io.files import is_there
 from thermo_qc.io.formats import read_sequence
 from thermo_qc.io.manifest_file import EntryConfig, ManifestConfig, read_rows
 from thermo_qc.io.truth import read_homography, read_region, read_truth, truth_of_plate, with_diameters
@@ -113,7 +114,7 @@ def _entry(path: Path, config: EntryConfig) -> ManifestEntry:
     if config.plate is not None and config.plate not in shipped_plates():
         plate = folder / config.plate
     for name, file in files.items():
-        if not file.exists():
+        if not is_there(file):
             raise InputError(f"{path}: {name} of '{key}' does not exist: {file}; paths are relative to the manifest")
     if isinstance(plate, Path):
         _check_plate_file(path, key, plate, str(config.plate))
@@ -133,10 +134,13 @@ def _entry(path: Path, config: EntryConfig) -> ManifestEntry:
 
 
 def _check_plate_file(path: Path, key: str, plate: Path, name: str) -> None:
-    if plate.suffix.lower() in {".yaml", ".yml"} and not plate.exists():
+    if plate.suffix.lower() in {".yaml", ".yml"} and not is_there(plate):
         raise InputError(f"{path}: plate of '{key}' does not exist: {plate}; paths are relative to the manifest")
     if plate.suffix.lower() not in {".yaml", ".yml"}:
-        load_plate(name)  # raises with the names of plates that ship
+        try:
+            load_plate(name)  # raises with the names of plates that ship
+        except ThermoQCError as error:
+            raise type(error)(f"{path}: '{key}': {error}") from None
 
 
 def _check_truth(path: Path, key: str, config: EntryConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 from thermo_qc.errors import CorruptFileError
@@ -15,8 +16,8 @@ __all__ = ["check_matlab5"]
 SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
 TEXT_TYPES = frozenset({*SIZES, 16, 17, 18})
 INT8, INT32, UINT32, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
-CELL, STRUCT, CHAR, NUMERIC = 1, 2, 4, range(6, 16)
-COMPLEX_FLAG = 0x0800
+CELL, STRUCT, OBJECT, CHAR, SPARSE, NUMERIC, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, range(6, 16), 16, 17
+COMPLEX_FLAG, LOGICAL_FLAG = 0x0800, 0x0200
 HEADER_BYTES = 128
 MAX_NESTING = 32
 MAX_BYTES = 2**32
@@ -25,7 +26,8 @@ MAX_BYTES = 2**32
 def check_matlab5(path: Path) -> None:
     """Refuse a MATLAB 5 file whose variables are truncated or contradict themselves.
 
-    Variables of other classes than numbers, text, cells and structs are skipped: they are never loaded.
+    Of variables that are neither numbers, text, cells nor structs only the header counts: they are never loaded, but
+    inside cells and structs they are.
 
     Raises
     ------
@@ -94,7 +96,10 @@ class _Walk:
             raise CorruptFileError(self.path, "variable", f"at most {MAX_NESTING} levels deep", "deeper")
         flags, place = self._numbers(view, 0, UINT32, "array flags")
         klass, is_complex = flags[0] & 0xFF, bool(flags[0] & COMPLEX_FLAG)
-        if klass not in (CELL, STRUCT, CHAR, *NUMERIC):
+        if flags[0] & LOGICAL_FLAG and klass not in (SPARSE, *NUMERIC):
+            raise CorruptFileError(self.path, "array flags", "logical numbers", f"logical of class {klass}")
+        if klass == OPAQUE:
+            self._opaque(view, place, level)
             return
         lengths, place = self._numbers(view, place, INT32, "dimensions")
         if len(lengths) < 2 or min(lengths) < 0:
@@ -102,25 +107,62 @@ class _Walk:
         kind, _, place = self.element(view, place)
         self._expect(kind == INT8, "array name", kind)
         count = math.prod(lengths)
-        if klass == STRUCT:
+        if klass in (CELL, STRUCT) or (klass in (OBJECT, FUNCTION) and level > 0):
+            self._parts(view, place, klass, count, level)
+        elif klass == CHAR or klass in NUMERIC:
+            for _ in range(2 if is_complex else 1):
+                place = self._values(view, place, klass, lengths)
+        elif level > 0 or klass == SPARSE:
+            self._expect(klass == SPARSE and len(lengths) == 2, "array class", klass)
+            self._sparse(view, place, (lengths[0], lengths[1]), is_complex)
+
+    def _parts(self, view: memoryview, place: int, klass: int, count: int, level: int) -> None:
+        """Check the arrays in a cell, struct, object or function."""
+        if klass == OBJECT:
+            kind, _, place = self.element(view, place)
+            self._expect(kind == INT8, "class name", kind)
+        if klass in (STRUCT, OBJECT):
             count *= self._fields(view, place)
             place = self.element(view, self.element(view, place)[2])[2]
-        if klass in (CELL, STRUCT):
-            for _ in range(count):
-                kind, data, place = self.element(view, place)
-                self._expect(kind == MATRIX, "cell or field", kind)
-                self.matrix(data, level + 1)
-            return
+        for _ in range(1 if klass == FUNCTION else count):
+            kind, data, place = self.element(view, place)
+            self._expect(kind == MATRIX, "cell or field", kind)
+            self.matrix(data, level + 1)
+
+    def _opaque(self, view: memoryview, place: int, level: int) -> None:
+        """Check an object of MATLAB's newer kind: three names and an array."""
+        for _ in range(3):
+            kind, _, place = self.element(view, place)
+            self._expect(kind == INT8, "class name", kind)
+        kind, data, _ = self.element(view, place)
+        self._expect(kind == MATRIX, "object", kind)
+        self.matrix(data, level + 1)
+
+    def _values(self, view: memoryview, place: int, klass: int, lengths: tuple[int, ...]) -> int:
+        kind, data, place = self.element(view, place)
+        self._expect(kind in (TEXT_TYPES if klass == CHAR else SIZES), "values", kind)
+        wanted = math.prod(lengths) * SIZES.get(kind, 0)
+        if klass != CHAR and len(data) != wanted:
+            raise CorruptFileError(self.path, "values", f"{wanted} bytes for shape {lengths}", f"{len(data)} bytes")
+        return place
+
+    def _sparse(self, view: memoryview, place: int, lengths: tuple[int, int], is_complex: bool) -> None:
+        """Check a sparse matrix: the row of each value, where each column starts, and the values."""
+        rows, place = self._numbers(view, place, INT32, "rows of a sparse matrix", empty=True)
+        starts, place = self._numbers(view, place, INT32, "columns of a sparse matrix")
+        n_values = starts[-1]
+        right = len(starts) == lengths[1] + 1 and starts[0] == 0 and n_values <= len(rows)
+        right = right and all(low <= high for low, high in pairwise(starts))
+        self._expect(right and all(0 <= row < lengths[0] for row in rows[:n_values]), "sparse matrix", SPARSE)
         for _ in range(2 if is_complex else 1):
             kind, data, place = self.element(view, place)
-            self._expect(kind in (TEXT_TYPES if klass == CHAR else SIZES), "values", kind)
-            if klass != CHAR and len(data) != count * SIZES[kind]:
-                found = f"{len(data)} bytes"
-                raise CorruptFileError(self.path, "values", f"{count * SIZES[kind]} bytes for shape {lengths}", found)
+            self._expect(kind in SIZES and len(data) >= n_values * SIZES[kind], "sparse matrix", kind)
 
-    def _numbers(self, view: memoryview, place: int, wanted: int, what: str) -> tuple[tuple[int, ...], int]:
+    def _numbers(
+        self, view: memoryview, place: int, wanted: int, what: str, empty: bool = False
+    ) -> tuple[tuple[int, ...], int]:
         kind, data, after = self.element(view, place)
-        self._expect(kind == wanted and len(data) % 4 == 0 and len(data) > 0, what, kind)
+        self._expect(kind == wanted and len(data) % 4 == 0 and (empty or len(data) > 0), what, kind)
         return struct.unpack(f"{self.order}{len(data) // 4}{'I' if wanted == UINT32 else 'i'}", data), after
 
     def _fields(self, view: memoryview, place: int) -> int:

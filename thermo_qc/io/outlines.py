@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import AmbiguousInputError, CorruptFileError, InputError, TruthError
+from thermo_qc.io.labels import MAX_DEPTH_MM
 from thermo_qc.io.lazy import reason_of
 
 __all__ = ["Outline", "fill_outline", "read_coco", "read_cvat"]
@@ -177,7 +178,7 @@ def _depth(path: Path, value: Any) -> float | None:
     if value is None or value == "":
         return None
     depth = float(value)
-    if not (math.isfinite(depth) and depth > 0):
+    if not 0 < depth <= MAX_DEPTH_MM:
         raise CorruptFileError(path, DEPTH, "a positive number", value)
     return depth
 

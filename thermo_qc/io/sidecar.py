@@ -8,6 +8,7 @@ from typing import Any
 
 from thermo_qc.config import Facts, load_config
 from thermo_qc.errors import AmbiguousInputError, ConfigError
+from thermo_qc.io.files import is_there
 
 __all__ = ["merge_facts", "read_facts_sidecar", "sidecar_candidates"]
 
@@ -47,7 +48,11 @@ def read_facts_sidecar(path: Path | str) -> Facts | None:
         When it does not fit the schema.
     """
     path = Path(path)
-    there = [candidate for candidate in sidecar_candidates(path) if candidate.is_file() and candidate != path]
+    there = [
+        candidate
+        for candidate in sidecar_candidates(path)
+        if is_there(candidate) and candidate.is_file() and candidate != path
+    ]
     if not there:
         return None
     if len(there) > 1:

@@ -95,7 +95,8 @@ def _given_times(path: Path, n_frames: int, facts: Facts) -> NDArray[np.float64]
         return times
     if facts.frame_rate_hz is None:
         return None
-    return (facts.t_first_s or 0.0) + np.arange(n_frames) / facts.frame_rate_hz
+    with np.errstate(over="ignore"):  # infinite times are refused later
+        return (facts.t_first_s or 0.0) + np.arange(n_frames) / facts.frame_rate_hz
 
 
 def _file_times(path: Path, n_frames: int, found: Found) -> NDArray[np.float64]:

@@ -151,8 +151,8 @@ def with_diameters(truth: Truth, pixel_pitch_mm: float) -> Truth:
     counts = dict(zip(*np.unique(truth.defect_index, return_counts=True), strict=True))
 
     def diameter(number: int) -> float | None:
-        area = float(counts.get(number, 0)) * pixel_pitch_mm**2
-        return 2 * float(np.sqrt(area / np.pi)) if area else None
+        diameter_mm = 2 * float(np.sqrt(counts.get(number, 0) / np.pi)) * pixel_pitch_mm
+        return diameter_mm if 0 < diameter_mm < np.inf else None
 
     defects = (
         defect if defect.diameter_mm is not None else replace(defect, diameter_mm=diameter(defect.number))
