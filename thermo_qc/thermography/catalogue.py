@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from thermo_qc.thermography.contrast_maps import ContrastMaps
+from thermo_qc.thermography.dac_maps import DACMaps
 from thermo_qc.thermography.decay_maps import DecayMaps
 from thermo_qc.thermography.decomposition_maps import ICAMaps, PLSTMaps, SPCTMaps
+from thermo_qc.thermography.depth_maps import DepthMaps
+from thermo_qc.thermography.diffusivity_maps import DiffusivityMaps
 from thermo_qc.thermography.dtt_maps import DTTMaps
 from thermo_qc.thermography.host import HOSTMaps
 from thermo_qc.thermography.lockin_maps import LockinMaps
@@ -33,4 +36,7 @@ METHODS: dict[str, type[PixelMethod] | type[GramMethod]] = {
     "decay": DecayMaps,
     "dtt": DTTMaps,
     "virtual_wave": VirtualWaveMaps,
+    "dac": DACMaps,
+    "depth": DepthMaps,
+    "diffusivity": DiffusivityMaps,
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.thermography.tsr import TSRFit, tsr_derivatives
+from thermo_qc.thermography.tsr import TSRFit, derivative_matrix, tsr_derivatives
 
-__all__ = ["depth_from_peak_mm", "second_derivative_peak"]
+__all__ = ["depth_from_peak_mm", "second_derivative_noise", "second_derivative_peak"]
 
 CHUNK_VALUES = 4_000_000
 
@@ -77,3 +77,47 @@ def depth_from_peak_mm(peak_time_s: NDArray[np.float64], diffusivity_mm2_s: floa
     Shepard et al., Opt. Eng. 42 (2003) 1337, 10.1117/1.1566969.
     """
     return np.asarray(np.sqrt(np.pi * diffusivity_mm2_s * peak_time_s))
+
+
+def second_derivative_noise(
+    fit: TSRFit, times_s: NDArray[np.float64], at_s: NDArray[np.float64], noise: float, *, n_grid: int = 24
+) -> NDArray[np.float64]:
+    """Give the standard deviation of the second logarithmic derivative that white noise of the camera makes.
+
+    Parameters
+    ----------
+    fit : TSRFit
+        From `fit_tsr` without a floor.
+    times_s : ndarray of float64, shape (T,)
+        The times that were fitted.
+    at_s : ndarray of float64, shape (...)
+        Where each pixel's derivative is looked at, such as the time of its peak.
+    noise : float
+        Standard deviation of a pixel in one frame, in the unit of the rise.
+    n_grid : int
+        Times, evenly over ln t, at which it is computed; in between it is interpolated.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        To first order: that of ln T is noise over T. NaN where the fit or `at_s` is.
+    """
+    times, shape = np.asarray(times_s, dtype=np.float64), fit.scaled_coefficients.shape[1:]
+    scaled, wanted = fit.scaled_coefficients.reshape(fit.order + 1, -1), np.asarray(at_s, dtype=np.float64).reshape(-1)
+    logs = np.linspace(fit.centre - fit.half_width, fit.centre + fit.half_width, n_grid)
+    basis = derivative_matrix(times, 0, fit.order, fit.centre, fit.half_width)
+    gain = derivative_matrix(np.exp(logs), 2, fit.order, fit.centre, fit.half_width) @ np.linalg.pinv(basis)
+    result = np.full(wanted.size, np.nan)
+    step = max(1, CHUNK_VALUES // times.size)
+    for start in range(0, wanted.size, step):
+        part = slice(start, start + step)
+        with np.errstate(invalid="ignore", over="ignore"):
+            relative = noise * np.exp(-(basis @ scaled[:, part]))
+            spread = np.sqrt(gain**2 @ relative**2)
+            place = np.clip((np.log(wanted[part]) - logs[0]) / (logs[1] - logs[0]), 0, n_grid - 1)
+        known = np.isfinite(place)
+        index = np.minimum(np.where(known, place, 0).astype(np.intp), n_grid - 2)
+        share, columns = place - index, np.arange(index.size)
+        values = spread[index, columns] * (1 - share) + spread[index + 1, columns] * share
+        result[part] = np.where(known, values, np.nan)
+    return result.reshape(shape)
