@@ -38,6 +38,30 @@ FACT_OPTIONS: dict[str, tuple[type, str]] = {
     "acquisition_id": (str, "acquisition"),
 }
 
+PLAN_OPTIONS: tuple[tuple[str, float | None, str], ...] = (
+    ("flux_w_m2", 1000.0, "absorbed power, W/m2"),
+    ("pulse_s", 60.0, "length of the pulse, s"),
+    ("energy_j_m2", 10_000.0, "absorbed energy of a flash, J/m2"),
+    ("recording_s", 400.0, "time recorded from the start of the heating, s"),
+    ("cold_s", 5.0, "time recorded before the heating, s"),
+    ("frame_rate_hz", 1.0, "frames per second"),
+    ("netd_k", 0.025, "noise of the camera, K"),
+    ("quantisation_k", 0.01, "step of the camera's readings, K"),
+    ("pixel_pitch_mm", 2.0, "edge of a pixel on the plate, mm"),
+    ("blur_px", 0.5, "blur of the optics, standard deviation in pixels"),
+    ("front_w_m2k", 10.0, "heat loss of the inspected face, W/(m2 K)"),
+    ("back_w_m2k", 10.0, "heat loss of the back, W/(m2 K)"),
+    ("hole_floor_w_m2k", 10.0, "heat loss of the floor of the hole, W/(m2 K)"),
+    ("detectable", 30.0, "d' from which a hole is detectable"),
+    ("visible", 6.5, "d' below which a hole cannot be seen"),
+    ("smallest_diameter_mm", None, "smallest diameter to think of, mm (one pixel)"),
+    ("largest_diameter_mm", 100.0, "largest diameter to think of, mm"),
+    ("wanted_depth_mm", None, "depth of a hole that must be detectable: find its pulse and recording time"),
+    ("wanted_diameter_mm", None, "its diameter, mm (twice its depth)"),
+    ("longest_s", None, "longest recording to try for it, s (four times the time heat takes to its depth)"),
+    ("max_rise_k", 50.0, "largest rise that the surface may take, K"),
+)
+
 
 class _Parser(argparse.ArgumentParser):
     """Answers a typo with what was probably meant, and every mistake with one line."""
@@ -148,6 +172,31 @@ def _add_recording_verbs(table: Any) -> None:
     simulate = _verb(table, "simulate", verbs.simulate, "simulate a recording of a plate with its truth")
     _config(simulate)
     _output(simulate, "HDF5 file to write")
+
+    plan = _verb(table, "plan", verbs.plan, "say which holes a set-up can show, before an inspection")
+    _plan(plan)
+
+
+def _plan(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("material", metavar="MATERIAL", help="GFRP, CFRP or a YAML file of thermal constants")
+    plan.add_argument("thickness_mm", type=float, metavar="THICKNESS_MM", help="thickness of the plate, mm")
+    plan.add_argument(
+        "--heating", choices=("long_pulse", "step", "flash"), default="long_pulse", metavar="KIND",
+        help="long_pulse, step (to the end) or flash (long_pulse)",
+    )  # fmt: skip
+    for name, default, text in PLAN_OPTIONS:
+        shown = "" if default is None else f" ({default:g})"
+        plan.add_argument(
+            f"--{name.replace('_', '-')}", type=float, default=default, metavar="N", help=f"{text}{shown}"
+        )
+    plan.add_argument(
+        "--depths-mm", type=float, nargs="+", default=[], metavar="MM", help="depths of the table (nine even ones)"
+    )
+    plan.add_argument(
+        "--pulses-s", type=float, nargs="+", default=[], metavar="S", help="pulses to try for the wanted hole"
+    )
+    plan.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder for plan.json, plan.csv and plan.png")
+    plan.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
 def _add_training_verbs(table: Any) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "list_formats",
     "list_methods",
     "maps",
+    "plan",
     "predict",
     "register",
     "report",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _POINT_FIELDS = 4
+_PLAN_SETUP = ("netd_k", "quantisation_k", "pixel_pitch_mm", "blur_px", "frame_rate_hz", "cold_s")
 
 
 def info(arguments: Namespace) -> int:
@@ -141,6 +143,49 @@ def simulate(arguments: Namespace) -> int:
             progress=lambda part: show(round(100 * part), 100),
         )
     print(f"wrote {arguments.output}")
+    return 0
+
+
+def plan(arguments: Namespace) -> int:
+    """Plan an inspection."""
+    from thermo_qc.evaluation import DetectionLimits, InspectionSetup
+    from thermo_qc.simulation import Heating, Losses
+    from thermo_qc.workflows import plan as workflow
+
+    heating = Heating(
+        kind=arguments.heating,
+        flux_w_m2=arguments.flux_w_m2,
+        duration_s=arguments.pulse_s,
+        energy_j_m2=arguments.energy_j_m2,
+    )
+    names = ("front_w_m2k", "back_w_m2k", "hole_floor_w_m2k")
+    setup = InspectionSetup(
+        heating=heating,
+        losses=Losses(**{name: getattr(arguments, name) for name in names}),
+        duration_s=arguments.recording_s,
+        **{name: getattr(arguments, name) for name in _PLAN_SETUP},
+    )
+    with progress_bar("depth") as show:
+        result = workflow.run(
+            arguments.material,
+            arguments.thickness_mm,
+            setup=setup,
+            limits=DetectionLimits(visible=arguments.visible, detectable=arguments.detectable),
+            depths_mm=arguments.depths_mm,
+            smallest_mm=arguments.smallest_diameter_mm,
+            largest_mm=arguments.largest_diameter_mm,
+            wanted_depth_mm=arguments.wanted_depth_mm,
+            wanted_diameter_mm=arguments.wanted_diameter_mm,
+            pulses_s=arguments.pulses_s,
+            longest_s=arguments.longest_s,
+            max_rise_k=arguments.max_rise_k,
+            output=arguments.output,
+            overwrite=arguments.overwrite,
+            progress=show,
+        )
+    print(workflow.render(result))
+    for name in workflow.FILES if arguments.output is not None else ():
+        print(f"wrote {arguments.output / name}")
     return 0
 
 

@@ -15,7 +15,7 @@ from thermo_qc.evaluation.items import FoldItem, diffusion_length_mm
 from thermo_qc.evaluation.metrics import SCALARS, confusion_matrix, pixel_metrics
 from thermo_qc.evaluation.observer import Detectability, DetectionLimits, detectability, project_nuisances
 from thermo_qc.evaluation.planning import DepthPlan, smallest_diameters
-from thermo_qc.evaluation.pulses import PulseNeed, best_pulse, recording_needed
+from thermo_qc.evaluation.pulses import PulseNeed, WantedHole, best_pulse, recording_needed
 from thermo_qc.evaluation.setup import InspectionSetup
 from thermo_qc.evaluation.splits import Splits
 from thermo_qc.evaluation.summary import comparison_row, depth_errors, leakage_row, summarise
@@ -32,6 +32,7 @@ __all__ = [
     "InspectionSetup",
     "PulseNeed",
     "Splits",
+    "WantedHole",
     "best_pulse",
     "comparison_row",
     "confusion_matrix",

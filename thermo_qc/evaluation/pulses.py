@@ -18,7 +18,7 @@ from thermo_qc.sequence import Material
 from thermo_qc.simulation import CellSolution, solve_cell
 from thermo_qc.simulation.conditions import check_range
 
-__all__ = ["PulseNeed", "best_pulse", "recording_needed"]
+__all__ = ["PulseNeed", "WantedHole", "best_pulse", "recording_needed"]
 
 _NODES = 320
 _CLOSE = 0.02  # relative accuracy of a recording time
@@ -45,6 +45,30 @@ class PulseNeed:
     recording_s: float
     d_prime: float
     peak_rise_k: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedHole:
+    """How to show one hole.
+
+    Parameters
+    ----------
+    depth_mm, diameter_mm : float
+        The hole.
+    needs : tuple of PulseNeed
+        Recording time by pulse.
+    best : PulseNeed or None
+        The shortest recording whose surface stays below `max_rise_k`; None where there is none.
+    longest_s, max_rise_k : float
+        Longest recording that was tried, largest rise of the surface that is allowed.
+    """
+
+    depth_mm: float
+    diameter_mm: float
+    needs: tuple[PulseNeed, ...]
+    best: PulseNeed | None
+    longest_s: float
+    max_rise_k: float
 
 
 def recording_needed(
