@@ -153,7 +153,7 @@ def _verdict(path: Path) -> str:
                 return ""
         answer = _state.prober.ask(path.absolute())
         if answer:
-            return "" if answer == "done" else "so damaged that reading it takes gigabytes of memory"
+            return "" if answer == "done" else "so damaged that reading it takes far more memory than it holds"
         code, _state.prober = _state.prober.close(), None
         if code != 0:  # 0: it had been idle and ended just now
             hang = code in (-getattr(signal, "SIGPROF", 0), -signal.SIGTERM, -9)
@@ -171,7 +171,11 @@ def _after_fork() -> None:
     """Leave the helper to the parent process."""
     global _state  # noqa: PLW0603
     if _state.prober is not None:
-        _state.prober.process.returncode = 0
+        process = _state.prober.process
+        process.returncode = 0
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
     _state = _State()
 
 

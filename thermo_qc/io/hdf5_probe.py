@@ -25,6 +25,8 @@ MAX_NESTING = 8
 MAX_OBJECTS = 2000
 CHUNK_GROWTH = 1.1  # a packed chunk is not much larger than the numbers in it
 WHOLE_BYTES = 32 * 2**20  # a larger dataset is read at its ends only
+FREE_BYTES = 64 * 2**20  # what reading may cost without large chunks
+MAX_CHUNK_BYTES = 512 * 2**20  # larger ones are refused by the readers
 MEMORY_BYTES = 2 * 2**30  # on top of what the interpreter has
 SECONDS, BYTES_PER_SECOND = 1.0, 64 * 2**20  # processor time of a file
 IDLE_S = 60.0
@@ -37,9 +39,12 @@ class Probe:
     """
 
     def __init__(self, path: str) -> None:
-        self.enough, self.n_objects = True, 0
+        self.enough, self.n_objects, self.largest_chunk = True, 0, 0
         self.seen: set[Any] = set()
+        before = _peak_bytes()
         self.attempt(self.file, path)
+        if _peak_bytes() - before > FREE_BYTES + 3 * self.largest_chunk:
+            self.enough = False
 
     def attempt(self, step: Callable[..., object], *arguments: Any) -> None:
         """Do one step, whatever becomes of it."""
@@ -84,7 +89,10 @@ class Probe:
         if 0 in data.shape:
             return
         if data.chunks is not None and data.id.get_create_plist().get_nfilters():
-            limit = CHUNK_GROWTH * math.prod(data.chunks) * data.dtype.itemsize + 1024
+            chunk_bytes = math.prod(data.chunks) * data.dtype.itemsize
+            limit = CHUNK_GROWTH * chunk_bytes + 1024
+            if chunk_bytes <= MAX_CHUNK_BYTES:
+                self.largest_chunk = max(self.largest_chunk, chunk_bytes)
             if data.id.chunk_iter(lambda chunk: chunk.size > limit or None):
                 self.enough = False  # it would unpack to far more than a chunk, which the library lets happen
                 return
@@ -113,6 +121,15 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def _peak_bytes() -> int:
+    """Largest memory that was ever resident, 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
 def _limit_time(seconds: float) -> None:
     """End the process after so much processor time, in the middle of native code too; 0 lifts the limit."""
     if hasattr(signal, "setitimer"):
@@ -135,9 +152,10 @@ def main() -> None:
     """Answer requests until the input ends, or none came for a minute."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory()
+    at_start = _peak_bytes()
     sys.stdout.write(f"{READY}\n")
     sys.stdout.flush()
-    while not _idle():
+    while _peak_bytes() < at_start + FREE_BYTES and not _idle():  # a past peak would hide the next one
         line = sys.stdin.readline()
         if not line:
             return
