@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from cases import BY_NAME
 
 from thermo_qc.errors import CorruptFileError
-from thermo_qc.io import guard, read_sequence
+from thermo_qc.io import guard, hdf5_probe, read_sequence
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +57,21 @@ def test_a_loop_in_the_file_ends(tmp_path: Path) -> None:
     assert time.process_time() - clock < 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the helper cannot see there how much memory it had")
-def test_a_size_that_takes_memory_is_refused(tmp_path: Path) -> None:
-    path = _with_heap(tmp_path, 8, (400 * 2**20).to_bytes(8, "little"))
+@pytest.mark.parametrize(("grown", "enough"), [(2**20, True), (2**30, False)])
+def test_memory_that_the_library_takes_counts(
+    sound: Path, monkeypatch: pytest.MonkeyPatch, grown: int, enough: bool
+) -> None:
+    peaks = iter([2**28, 2**28 + grown])
+    monkeypatch.setattr(hdf5_probe, "_peak_bytes", lambda: next(peaks))
+    assert hdf5_probe.Probe(str(sound)).enough is enough
+
+
+def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_too_much(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("/Data/Tdata", (8, 8, 4), "f4", chunks=(8, 8, 4), compression="gzip")
+        data.id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(4 * 2**20)))
     with pytest.raises(CorruptFileError, match="takes far more memory than it holds"):
-        read_sequence(path)
+        guard.check_hdf5(tmp_path / "a.h5")
 
 
 def test_a_helper_serves_many_files_and_remembers(sound: Path) -> None:
