@@ -127,7 +127,8 @@ def list_methods() -> None:
     from thermo_qc.thermography import METHODS
 
     for name, method in METHODS.items():
-        print(f"{name:18} {(method.__doc__ or '').strip().splitlines()[0]}")
+        line = (method.__doc__ or "").strip().splitlines()[0].removeprefix("Options of ").removeprefix("the ")
+        print(f"{name:18} {line[:1].upper()}{line[1:]}")
 
 
 def simulate(arguments: Namespace) -> int:
