@@ -64,13 +64,9 @@ def draw_plan(
     _draw_smallest(left, depths, limits, thickness_mm, smallest_mm, largest_mm)
     if wanted is not None:
         left.plot(wanted.depth_mm, wanted.diameter_mm, "x", color="black", markersize=9, mew=2, label="wanted hole")
-    figure.legend(
-        *left.get_legend_handles_labels(),
-        loc="upper left",
-        bbox_to_anchor=(0.6 / figure.get_size_inches()[0], 0.135),
-        ncols=3,
-        frameon=False,
-    )
+    foot = (0.6 / figure.get_size_inches()[0], 0.135)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper left", bbox_to_anchor=foot, ncols=3, frameon=False)
     _draw_indices(place_axes(figure, 6.0, 0.75, 3.4, 3.0), depths, limits)
     if wanted is not None and with_pulses:
         _draw_pulses(place_axes(figure, 11.25, 0.75, 3.8, 3.0), wanted)
@@ -108,7 +104,6 @@ def _draw_smallest(
             color=_LINES[name],
             markersize=4,
             label=f"d' = {getattr(limits, name):g}",
-            clip_on=False,
         )
     rule = np.array([0.0, thickness_mm])
     axes.plot(rule, 2 * rule, ":", color="#444444", linewidth=1.2, label="diameter = 2 × depth")

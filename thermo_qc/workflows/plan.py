@@ -291,7 +291,8 @@ def _headline(plan: Plan) -> str:
         "long_pulse": f"{heating.flux_w_m2:g} W/m² for {heating.duration_s:g} s",
     }[heating.kind]
     return (
-        f"{plan.material.name}, {plan.thickness_mm:g} mm; {heat}; {setup.duration_s:g} s at {setup.frame_rate_hz:g} Hz, "
+        f"{plan.material.name}, {plan.thickness_mm:g} mm; {heat}; "
+        f"{setup.duration_s:g} s at {setup.frame_rate_hz:g} Hz, "
         f"{1e3 * setup.noise_k:.3g} mK, {setup.pixel_pitch_mm:g} mm per pixel"
     )
 
