@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, lsmr
 
 from thermo_qc.errors import ConfigError, SequenceError, choose
 
@@ -14,8 +16,10 @@ __all__ = ["Detectability", "DetectionLimits", "Nuisance", "detectability", "pro
 
 Nuisance = Literal["none", "pixel", "background"]
 _TOLERANCE = 1e-10  # directions weaker than this, relative to the strongest one, are no directions
-_SETTLED = 1e-7
-_MOST_ROUNDS = 500
+_SETTLED = 1e-9
+_MOST_ROUNDS = 2000
+_GAVE_UP = 7  # of LSMR
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +174,9 @@ def project_nuisances(
     """Whiten a signal and take out what nuisances can imitate; the norm of the rest is d'.
 
     "pixel" takes out, for every pixel, a constant, the sound curve and its time derivative; "background" also every
-    polynomial of second order in x and y (six terms) of every frame. Both projections are repeated in turn until
-    nothing changes (von Neumann); where noise and sound curve do not vary over the pixels they commute, and one round
-    is exact.
+    polynomial of second order in x and y (six terms) of every frame. Where one sound curve serves all pixels
+    and the noise is a factor of the frame times a factor of the pixel, the two projections commute and are done one
+    after the other; else the backgrounds are fitted by least squares to what is left (LSMR).
 
     Parameters
     ----------
@@ -189,7 +193,11 @@ def project_nuisances(
     Raises
     ------
     SequenceError, ConfigError
-        As for `detectability`, and when the projections do not settle.
+        As for `detectability`.
+
+    References
+    ----------
+    D. C.-L. Fong, M. Saunders, SIAM J. Sci. Comput. 33 (2011) 2950, 10.1137/10079687X (LSMR).
     """
     choose(dict.fromkeys(get_args(Nuisance)), nuisance, "nuisance")
     signal = np.asarray(signal_k, dtype=np.float64)
@@ -205,8 +213,7 @@ def project_nuisances(
     in_time, in_space = _bases(weight, sound_k, times_s)
     rest = _without(rest.reshape(signal.shape[0], -1).T, in_time)  # pixels x frames from here on
     if nuisance == "background":
-        shared = in_time.ndim == 2 and in_space.ndim == 2
-        rest = _alternate(rest, in_time, in_space, rounds=1 if shared else _MOST_ROUNDS)
+        rest = _without_both(rest, in_time, in_space)
     return np.ascontiguousarray(rest.T).reshape(signal.shape)
 
 
@@ -294,12 +301,26 @@ def _without(rows: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[n
     return np.asarray(rows - np.einsum("mk,mnk->mn", part, basis))
 
 
-def _alternate(
-    rest: NDArray[np.float64], in_time: NDArray[np.float64], in_space: NDArray[np.float64], *, rounds: int
+def _without_both(
+    rest: NDArray[np.float64], in_time: NDArray[np.float64], in_space: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    for _ in range(rounds):
-        before = rest
-        rest = _without(_without(rest.T, in_space).T, in_time)
-        if rounds == 1 or np.linalg.norm(rest - before) <= _SETTLED * np.linalg.norm(before):
-            return rest
-    raise SequenceError("the backgrounds cannot be told apart; let noise or sound curve vary less over the pixels")
+    """Take backgrounds out of pixel curves (N, T) that are already without what the time basis holds."""
+    shared = in_time.ndim == 2 and in_space.ndim == 2
+    if shared:  # the projections commute
+        return _without(rest.T, in_space).T
+    n_frames, n_terms = rest.shape[1], in_space.shape[-1]
+    by_frame = np.broadcast_to(in_space, (n_frames, *in_space.shape[-2:]))
+
+    def picture(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        flat = np.matmul(by_frame, terms.reshape(n_frames, n_terms, 1))[:, :, 0]
+        return _without(flat.T, in_time).ravel()
+
+    def terms_of(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+        frames = _without(flat.reshape(rest.shape), in_time).T
+        return np.matmul(frames[:, None, :], by_frame)[:, 0].ravel()
+
+    system = LinearOperator((rest.size, n_frames * n_terms), matvec=picture, rmatvec=terms_of, dtype=np.float64)
+    terms, reason, *_ = lsmr(system, rest.ravel(), atol=_SETTLED, btol=_SETTLED, conlim=0, maxiter=_MOST_ROUNDS)
+    if reason == _GAVE_UP:
+        _LOG.warning("the backgrounds had not settled after %d rounds; d' may be too large by a little", _MOST_ROUNDS)
+    return np.asarray(rest - picture(terms).reshape(rest.shape))
