@@ -18,12 +18,26 @@ from thermo_qc.cli.progress import progress_bar
 from thermo_qc.config import Facts
 from thermo_qc.errors import ConfigError
 
-VERBS = ("info", "convert", "register", "maps", "simulate", "train", "cv", "evaluate", "predict", "report", "demo")
+VERBS = (
+    "info",
+    "convert",
+    "register",
+    "maps",
+    "plan",
+    "simulate",
+    "train",
+    "cv",
+    "evaluate",
+    "predict",
+    "report",
+    "demo",
+)
 MINIMAL = {
     "info": ["info", "a.h5"],
     "convert": ["convert", "a.mat", "-o", "a.h5"],
     "register": ["register", "a.h5", "gfrp_calibrated", "-o", "r.yaml"],
     "maps": ["maps", "a.h5", "--methods", "tsr", "-o", "out"],
+    "plan": ["plan", "GFRP", "17"],
     "simulate": ["simulate", "s.yaml", "-o", "a.h5"],
     "train": ["train", "e.yaml", "-o", "run"],
     "cv": ["cv", "e.yaml", "-o", "run"],
@@ -84,7 +98,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian", "e.yaml"], "thermo-qc: unknown VERB 'trian'; did you mean 'train'?"),
         (
             ["zzz"],
-            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, evaluate, info, maps, predict, register, ",
+            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, evaluate, info, maps, plan, predict, register, ",
         ),
         (
             ["train"],

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
 
 from thermo_qc.errors import SequenceError
+from thermo_qc.thermography.host import central_moments
 
 __all__ = ["independent_images", "partial_least_squares_functions", "sparse_images"]
 
@@ -66,13 +65,16 @@ def independent_images(
     sources = np.asarray(unmixer.transform(pixels)).T
     sources -= sources.mean(axis=1, keepdims=True)
     sources /= sources.std(axis=1, keepdims=True)
-    order = np.argsort(-np.abs(scipy.stats.kurtosis(sources, axis=1)), kind="stable")
-    sources = sources[order]
-    return np.asarray(sources * np.where(scipy.stats.skew(sources, axis=1) < 0, -1.0, 1.0)[:, None])
+    skewness, kurtosis = central_moments(sources.T)
+    order = np.argsort(-np.abs(kurtosis - 3), kind="stable")
+    return np.asarray((sources * np.where(skewness < 0, -1.0, 1.0)[:, None])[order])
 
 
-def _fitted(sample: NDArray[np.float64], wanted: int, seed: int, max_iterations: int) -> FastICA:
+def _fitted(sample: NDArray[np.float64], wanted: int, seed: int, max_iterations: int) -> Any:
     """Fit all components together, or one after the other where that does not settle."""
+    from sklearn.decomposition import FastICA  # a second that nobody else shall pay
+    from sklearn.exceptions import ConvergenceWarning
+
     for algorithm in ("parallel", "deflation"):
         unmixer = FastICA(
             wanted, algorithm=algorithm, whiten="unit-variance", random_state=seed, max_iter=max_iterations, tol=1e-4

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from thermo_qc.errors import SequenceError, UnknownNameError, suggestion
@@ -155,5 +154,7 @@ def _window(name: str, n: int) -> NDArray[np.float64]:
         raise UnknownNameError(f"unknown window '{name}'{suggestion(name, WINDOWS)}")
     if name == "none":
         return np.ones(n)
+    from scipy.signal import get_window  # most of a second that "none" need not pay
+
     spec = (name, _PARAMETERS[name]) if name in _PARAMETERS else name
-    return np.asarray(scipy.signal.get_window(spec, n, fftbins=True), dtype=np.float64)
+    return np.asarray(get_window(spec, n, fftbins=True), dtype=np.float64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from thermo_qc.errors import SequenceError
@@ -190,6 +189,8 @@ def compression_matrices(
         raise SequenceError("the excitation never changes in the recorded frames; check its code, bits and frequencies")
     if not -1 <= trend_order <= 8:
         raise SequenceError(f"trend_order is {trend_order}, expected -1 (none) to 8")
+    from scipy.signal import hilbert  # most of a second that other maps need not pay
+
     root = np.sqrt(times / times[-1])
     trend = np.linalg.qr(np.vander(root, trend_order + 1, increasing=True))[0] if trend_order >= 0 else None
     wanted = (times[-1] - times[0]) / 4 if max_lag_s is None else max_lag_s
@@ -197,7 +198,7 @@ def compression_matrices(
     centred = power - power.mean()
     padded = np.concatenate([np.zeros(n_lags - 1), centred])
     lagged = np.stack([padded[n_lags - 1 - lag : n_lags - 1 - lag + times.size] for lag in range(n_lags)])
-    turned = np.stack([centred, np.imag(scipy.signal.hilbert(centred))])
+    turned = np.stack([centred, np.imag(hilbert(centred))])
     if trend is not None:
         lagged = lagged - (lagged @ trend) @ trend.T
         turned = turned - (turned @ trend) @ trend.T
