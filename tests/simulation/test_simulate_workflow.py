@@ -194,3 +194,11 @@ def test_impossible_outputs_are_refused(folder, output, message):
 def test_bad_configurations_are_refused(folder, change, error, message):
     with pytest.raises(error, match=message):
         simulate_acquisition(parse_config(SimulationConfig, {**CONFIG, **change}, "config"), folder)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_simulation_runs(path):
+    coarse = ["solver.lateral_mm=15", "solver.max_step_s=4", "camera.pixel_pitch_mm=15", "recording.frame_rate_hz=0.2"]
+    sequence = simulate_acquisition(load_config(SimulationConfig, path, coarse), path.parent)
+    assert np.isfinite(np.asarray(sequence.frames)).all()
+    assert sequence.acquisition_id

@@ -31,13 +31,27 @@ class LampConfig(Strict):
 
 
 class HeatingConfig(Strict):
-    """Excitation: flash gives `energy_j_m2` at once, long_pulse `flux_w_m2` for `duration_s`, step until the end."""
+    """Excitation: flash gives `energy_j_m2` at once, long_pulse `flux_w_m2` for `duration_s`, step until the end.
 
-    kind: Literal["flash", "long_pulse", "step"] = "long_pulse"
+    periodic swings by `modulation` about `flux_w_m2` at `frequency_hz` for `duration_s`; coded sends a `code`.
+    """
+
+    kind: Literal["flash", "long_pulse", "step", "periodic", "coded"] = "long_pulse"
     flux_w_m2: PositiveFloat = 1000.0
     duration_s: PositiveFloat = 60.0
     energy_j_m2: PositiveFloat = 10_000.0
     lamps: tuple[LampConfig, ...] = ()
+    frequency_hz: PositiveFloat = 0.05
+    frequency_end_hz: PositiveFloat = 0.2
+    modulation: float = Field(default=1.0, ge=0, le=1)
+    waveform: Literal["sine", "square"] = "sine"
+    phase_deg: float = 0.0
+    code: Literal["barker", "chirp", "samples"] = "barker"
+    code_length: Literal[2, 3, 4, 5, 7, 11, 13] = 13
+    bit_s: PositiveFloat = 5.0
+    samples: tuple[float, ...] = ()
+    afterglow_share: float = Field(default=0.0, ge=0, le=1)
+    afterglow_s: PositiveFloat = 5.0
 
 
 class LossConfig(Strict):

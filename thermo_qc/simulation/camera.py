@@ -115,7 +115,10 @@ def record_plate(
         unit="degC",
         pixel_pitch_mm=pixel_pitch_mm,
         excitation=Excitation(
-            kind=heating.kind, stop_s=heating.stop_s, flux_w_m2=None if heating.kind == "flash" else heating.flux_w_m2
+            kind="unknown" if heating.kind == "coded" else heating.kind,
+            stop_s=heating.stop_s,
+            flux_w_m2=None if heating.kind == "flash" else heating.flux_w_m2,
+            frequency_hz=heating.frequency_hz if heating.kind == "periodic" else None,
         ),
         ambient_c=solution.losses.ambient_c,
         thickness_mm=plate.thickness_mm,
@@ -137,7 +140,7 @@ def record_plate(
 def _solution_facts(solution: PlateSolution) -> dict[str, Any]:
     """Collect what the plate was simulated with, JSON types."""
     heating = asdict(solution.heating)
-    heating["lamps"] = list(heating["lamps"])
+    heating.update(lamps=list(heating["lamps"]), samples=list(heating["samples"]))
     return {
         "plate": solution.plate.name,
         "material": asdict(solution.material),

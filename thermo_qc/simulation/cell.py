@@ -17,6 +17,7 @@ from thermo_qc.sequence import Material
 from thermo_qc.simulation.columns import node_heights_mm
 from thermo_qc.simulation.conditions import Heating, Losses, check_range
 from thermo_qc.simulation.grid import depth_nodes_mm
+from thermo_qc.simulation.profile import flux_line, flux_switches_s, largest_step_s
 from thermo_qc.simulation.schedule import Segment, frame_weights
 
 __all__ = ["CellSolution", "solve_cell"]
@@ -147,9 +148,8 @@ def _schedule(heating: Heating, first_s: float, times: NDArray[np.float64], rela
     check_range("relative_step", relative_step, low=0, high=0.2, open_low=True)
     end = float(times[-1])
     first = min(first_s, float(times[times > 0][0]))
-    longest = max(relative_step * end, first)
-    stops = [] if heating.stop_s is None or heating.stop_s >= end else [heating.stop_s]
-    cuts = [0.0, *stops, end]
+    longest = min(max(relative_step * end, first), largest_step_s(heating))
+    cuts = [0.0, *sorted(set(flux_switches_s(heating, end))), end]
     return [Segment(times_s=a + _doubling(b - a, first, longest)) for a, b in pairwise(cuts)]
 
 
@@ -209,12 +209,14 @@ class _System:
     def _factorise(self, dt_s: float) -> Any:
         return splu((diags_array(self.capacity) - _GAMMA * dt_s * self.rate).tocsc())
 
-    def step(self, state: NDArray[np.float64], dt_s: float, flux_w_m2: float) -> NDArray[np.float64]:
-        """Advance under a constant flux."""
+    def step(
+        self, state: NDArray[np.float64], dt_s: float, flux_w_m2: float, flux_end_w_m2: float
+    ) -> NDArray[np.float64]:
+        """Advance under a flux that goes straight from one value to the other."""
         solve = self._factors(float(f"{dt_s:.9g}")).solve
-        source = flux_w_m2 * self.input
-        first = solve(self.rate @ state + source)
-        second = solve(self.rate @ (state + (1 - _GAMMA) * dt_s * first) + source)
+        early = flux_w_m2 + _GAMMA * (flux_end_w_m2 - flux_w_m2)
+        first = solve(self.rate @ state + early * self.input)
+        second = solve(self.rate @ (state + (1 - _GAMMA) * dt_s * first) + flux_end_w_m2 * self.input)
         return np.asarray(state + dt_s * ((1 - _GAMMA) * first + _GAMMA * second))
 
 
@@ -226,9 +228,8 @@ def _march(system: _System, heating: Heating, plan: list[Segment], times: NDArra
     rise = np.zeros((times.size, system.face.size))
     for segment in plan:
         surfaces = [state[system.face]]
-        flux = heating.flux_at(float(segment.times_s[:2].mean()))
-        for dt in np.diff(segment.times_s):
-            state = system.step(state, float(dt), flux)
+        for start, stop in pairwise(segment.times_s.tolist()):
+            state = system.step(state, stop - start, *flux_line(heating, start, stop))
             surfaces.append(state[system.face])
         table = np.stack(surfaces)
         for index in np.flatnonzero((times > segment.times_s[0]) & (times <= segment.times_s[-1] * (1 + 1e-12))):

@@ -86,7 +86,8 @@ class StepMatrices:
     ----------
     matrices : ndarray, shape (G, Z + 1, Z + S)
         The last row gives the heat that the linear losses take per area, J/m2; the last S columns take the flux
-        densities (W/m2) into the front and, with radiation, into the back and the hole floor.
+        densities (W/m2) into the front and, with radiation, into the back and the hole floor; with `ramp`, one more
+        takes what the flux into the front grows by from the start to the end of the step.
     """
 
     matrices: NDArray[Any]
@@ -107,6 +108,8 @@ class Columns:
         Linear heat transfer coefficients.
     n_sources : int
         1 (front) or 3 (front, back, floor).
+    ramp : bool
+        Whether the flux into the front changes during a step.
     dtype : dtype
         Type of the matrices.
     """
@@ -121,6 +124,7 @@ class Columns:
         back_w_m2k: float,
         floor_w_m2k: float,
         n_sources: int,
+        ramp: bool,
         dtype: np.dtype[Any],
     ) -> None:
         n_kinds, n_nodes = kinds.hole.size, z_mm.size
@@ -139,7 +143,7 @@ class Columns:
         self._rates, self._vectors = np.linalg.eigh(self._scaled_system(z_mm, share, material))
         self._rates = np.minimum(self._rates, 0.0)
         self._exists = capacity > 0
-        self._dtype = dtype
+        self._ramp, self._dtype = ramp, dtype
         self._memory: dict[float, StepMatrices] = {}
 
     def _scaled_system(
@@ -173,13 +177,12 @@ class Columns:
         double_integral = (left * (dt_s**2 * phi_2)[:, None, :]) @ right
         into = self._sources / self._root[:, :, None] ** 2
         loss = self._loss[:, None, :]
-        result = np.concatenate(
-            [
-                np.concatenate([step, integral @ into], axis=2),
-                np.concatenate([loss @ integral, loss @ (double_integral @ into)], axis=2),
-            ],
-            axis=1,
-        )
+        upper, lower = [step, integral @ into], [loss @ integral, loss @ (double_integral @ into)]
+        if self._ramp:
+            triple_integral = (left * (dt_s**2 * _phi_3(exponent))[:, None, :]) @ right
+            upper.append(double_integral @ into[:, :, :1] / dt_s)
+            lower.append(loss @ (triple_integral @ into[:, :, :1]))
+        result = np.concatenate([np.concatenate(upper, axis=2), np.concatenate(lower, axis=2)], axis=1)
         result[:, :-1, :][~self._exists] = 0.0
         return StepMatrices(matrices=result.astype(self._dtype))
 
@@ -193,3 +196,11 @@ def _phi(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float6
         small, 0.5 + x / 6 + x**2 / 24 + x**3 / 120 + x**4 / 720 + x**5 / 5040, (np.expm1(safe) - safe) / safe**2
     )
     return phi_1, phi_2
+
+
+def _phi_3(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(e^x - 1 - x - x^2 / 2) / x^3, by series near zero."""
+    small = np.abs(x) < 5e-2
+    safe = np.where(small, 1.0, x)
+    series = 1 / 6 + x / 24 + x**2 / 120 + x**3 / 720 + x**4 / 5040 + x**5 / 40320 + x**6 / 362880
+    return np.asarray(np.where(small, series, (np.expm1(safe) - safe - safe**2 / 2) / safe**3))

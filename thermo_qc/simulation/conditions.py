@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, choose
+from thermo_qc.simulation.profile import BARKER_BITS, bits_of, relative_flux
 
-__all__ = ["Heating", "HeatingKind", "Lamp", "Losses", "lamp_level"]
+__all__ = ["Code", "Heating", "HeatingKind", "Lamp", "Losses", "Waveform", "lamp_level"]
 
-HeatingKind = Literal["flash", "long_pulse", "step"]
+HeatingKind = Literal["flash", "long_pulse", "step", "periodic", "coded"]
+Waveform = Literal["sine", "square"]
+Code = Literal["barker", "chirp", "samples"]
 _FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
 
 
@@ -62,21 +65,46 @@ class Heating:
 
     Parameters
     ----------
-    kind : {"flash", "long_pulse", "step"}
-        "flash" gives `energy_j_m2` at once, "long_pulse" `flux_w_m2` for `duration_s`, "step" to the end.
+    kind : {"flash", "long_pulse", "step", "periodic", "coded"}
+        "flash" gives `energy_j_m2` at once, "long_pulse" `flux_w_m2` for `duration_s`, "step" to the end. "periodic"
+        gives ``flux_w_m2 (1 + modulation sin(2 pi frequency_hz t + phase))`` for `duration_s`, "coded" sends a
+        `code`.
     flux_w_m2 : float
-        Absorbed flux density at the brightest point of the plate.
+        Absorbed flux density at the brightest point of the plate; its mean for a periodic heating and a chirp.
     duration_s : float
-        Length of a long pulse.
+        Length of a long pulse, a periodic heating or a chirp.
     energy_j_m2 : float
         Absorbed energy density of a flash at the brightest point of the plate.
     lamps : tuple of Lamp
         Their mean is the pattern; none means even light.
+    frequency_hz : float
+        Frequency of a periodic heating; of a chirp, the one that it starts with.
+    frequency_end_hz : float
+        The frequency that a chirp ends with.
+    modulation : float
+        Swing over mean of a periodic heating or a chirp, 0 to 1.
+    waveform : {"sine", "square"}
+        Of a periodic heating or a chirp; "square" is bright where the sine is positive.
+    phase_deg : float
+        Phase of a periodic heating at time zero: 0 rises from the mean, 90 starts bright, -90 dark.
+    code : {"barker", "chirp", "samples"}
+        Of a coded heating: `flux_w_m2` times the bits of the Barker code of `code_length`, or times `samples`, each for
+        `bit_s`; or a linear chirp ``flux_w_m2 (1 - modulation cos(angle(t)))`` for `duration_s`.
+    code_length : int
+        2, 3, 4, 5, 7, 11 or 13.
+    bit_s : float
+        Length of a bit or of a sample.
+    samples : tuple of float
+        Relative flux densities, 0 to 1.
+    afterglow_share : float
+        After the last switch-off the lamps glow with this share of the flux before it, 0 to 1; 0 for none.
+    afterglow_s : float
+        Time constant of the glow, which falls exponentially.
 
     Raises
     ------
     ConfigError
-        When the kind is unknown or a number is not positive.
+        When the kind is unknown, a number is out of range, a code does not exist, or there is nothing to glow.
     """
 
     kind: HeatingKind = "long_pulse"
@@ -84,22 +112,64 @@ class Heating:
     duration_s: float = 60.0
     energy_j_m2: float = 10_000.0
     lamps: tuple[Lamp, ...] = ()
+    frequency_hz: float = 0.05
+    frequency_end_hz: float = 0.2
+    modulation: float = 1.0
+    waveform: Waveform = "sine"
+    phase_deg: float = 0.0
+    code: Code = "barker"
+    code_length: int = 13
+    bit_s: float = 5.0
+    samples: tuple[float, ...] = ()
+    afterglow_share: float = 0.0
+    afterglow_s: float = 5.0
 
     def __post_init__(self) -> None:
-        choose({name: name for name in get_args(HeatingKind)}, self.kind, "heating kind")
-        for name in ("flux_w_m2", "duration_s", "energy_j_m2"):
+        for name, kinds in (("kind", HeatingKind), ("waveform", Waveform), ("code", Code)):
+            choose({known: known for known in get_args(kinds)}, getattr(self, name), f"heating {name}")
+        positive = (
+            "flux_w_m2",
+            "duration_s",
+            "energy_j_m2",
+            "frequency_hz",
+            "frequency_end_hz",
+            "bit_s",
+            "afterglow_s",
+        )
+        for name in positive:
             check_range(f"heating.{name}", getattr(self, name), low=0, open_low=True)
+        for name in ("modulation", "afterglow_share"):
+            check_range(f"heating.{name}", getattr(self, name), low=0, high=1)
+        check_range("heating.phase_deg", self.phase_deg, low=-np.inf)
+        if self.kind == "coded":
+            self._check_code()
+        if self.afterglow_share > 0 and self.kind in ("flash", "step"):
+            raise ConfigError(
+                f"heating.afterglow_share is {self.afterglow_share:g}, but lamps of the kind '{self.kind}' are never "
+                "switched off; use long_pulse, periodic or coded, or 0"
+            )
+
+    def _check_code(self) -> None:
+        if self.code == "barker" and self.code_length not in BARKER_BITS:
+            raise ConfigError(
+                f"heating.code_length is {self.code_length}, expected one of {', '.join(map(str, BARKER_BITS))}"
+            )
+        if self.code == "samples":
+            for position, sample in enumerate(self.samples):
+                check_range(f"heating.samples[{position}]", sample, low=0, high=1)
+            if not any(self.samples):
+                raise ConfigError("heating.samples holds no sample above 0; give relative fluxes from 0 to 1")
 
     @property
     def stop_s(self) -> float | None:
         """End of the heating, s; None for a step (it goes on) and a flash (it takes no time)."""
-        return self.duration_s if self.kind == "long_pulse" else None
+        if self.kind == "coded" and self.code != "chirp":
+            return len(bits_of(self)) * self.bit_s
+        return self.duration_s if self.kind in ("long_pulse", "periodic", "coded") else None
 
     def flux_at(self, t_s: float) -> float:
         """Absorbed flux density at the brightest point at `t_s` >= 0, W/m2 (a flash is an initial condition: 0)."""
-        if self.kind == "flash":
-            return 0.0
-        return self.flux_w_m2 if self.kind == "step" or t_s < self.duration_s else 0.0
+        return self.flux_w_m2 * float(relative_flux(self, t_s))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from thermo_qc.plate import PlateSpec
 from thermo_qc.sequence import Material
 from thermo_qc.simulation.conditions import Heating, Losses, check_range
 from thermo_qc.simulation.grid import PlateGrid, build_grid
+from thermo_qc.simulation.profile import flux_line, flux_switches_s, largest_step_s
 from thermo_qc.simulation.schedule import Segment, frame_weights, plan_segments
 from thermo_qc.simulation.stepper import EnergyBalance, Stepper
 
@@ -84,7 +86,8 @@ def solve_plate(
     Finite volumes in plate coordinates, holes are missing material. A time step is a Strang splitting of second order:
     half a step in the plane (stabilised explicit), a whole step through the thickness (exact, by matrix exponentials,
     losses and heating included), half a step in the plane. It is stable for any step, cell and material. Steps are
-    short after each switch of the heating and grow to `max_step_s`; frames are on the steps or read off between them.
+    short after each switch of the heating and grow to `max_step_s` (shorter where the flux swings, which is a straight
+    line over a step with exactly its heat); frames are on the steps or read off between them.
 
     Parameters
     ----------
@@ -136,8 +139,8 @@ def solve_plate(
     check_range("solver.max_step_s", max_step_s, low=0, open_low=True)
     grid = build_grid(plate, lateral_mm=lateral_mm, depth_cells=depth_cells, floors_mm=floors_mm)
     first_step = _first_step_s(grid, material, times)
-    switches = () if heating.stop_s is None else (heating.stop_s,)
-    max_step = min(max_step_s, _splitting_limit_s(plate, material))
+    switches = flux_switches_s(heating, float(times[-1]))
+    max_step = min(max_step_s, _splitting_limit_s(plate, material), largest_step_s(heating))
     segments = plan_segments(switches, float(times[-1]), first_step_s=first_step, max_step_s=max_step)
     stepper = Stepper(grid, material, heating, losses, np.dtype(dtype))
     rise = np.zeros((times.size, *grid.shape), dtype=dtype)
@@ -145,9 +148,8 @@ def solve_plate(
     done = 0
     for segment in segments:
         surfaces = [stepper.surface()]
-        flux = heating.flux_at(float(segment.times_s[:2].mean()))
-        for dt in np.diff(segment.times_s):
-            stepper.step(float(dt), flux)
+        for start, stop in pairwise(segment.times_s.tolist()):
+            stepper.step(stop - start, *flux_line(heating, start, stop))
             surfaces.append(stepper.surface())
             done += 1
             if progress is not None:

@@ -13,6 +13,7 @@ from thermo_qc.simulation.columns import Columns, column_kinds
 from thermo_qc.simulation.conditions import Heating, Losses, lamp_level
 from thermo_qc.simulation.grid import PlateGrid
 from thermo_qc.simulation.lateral import LateralConduction
+from thermo_qc.simulation.profile import largest_step_s
 
 __all__ = ["EnergyBalance", "Stepper"]
 
@@ -49,6 +50,7 @@ class Stepper:
         self._ambient_k = losses.ambient_c + 273.15
         radiated = 4 * losses.radiation_emissivity * STEFAN_BOLTZMANN_W_M2K4 * self._ambient_k**3
         self._n_sources = 3 if radiated > 0 else 1
+        self._ramp = bool(np.isfinite(largest_step_s(heating)))
         self._kinds = column_kinds(grid)
         self._columns = Columns(
             self._kinds,
@@ -58,6 +60,7 @@ class Stepper:
             back_w_m2k=losses.back_w_m2k + radiated,
             floor_w_m2k=losses.hole_floor_w_m2k + radiated,
             n_sources=self._n_sources,
+            ramp=self._ramp,
             dtype=dtype,
         )
         self._volume, self._face = (
@@ -66,7 +69,7 @@ class Stepper:
         )
         self._nodes, n_columns = grid.z_mm.size, grid.hole.size
         self.level = lamp_level(heating.lamps, grid.x_mm[None, :], grid.y_mm[:, None]).ravel()
-        self._input = np.zeros((self._nodes + self._n_sources, n_columns), dtype=dtype)
+        self._input = np.zeros((self._nodes + self._n_sources + self._ramp, n_columns), dtype=dtype)
         self._output = np.zeros((self._nodes + 1, n_columns), dtype=dtype)
         self._pending_s = 0.0  # the second half step in the plane waits for the first one of the next step
         self._extrapolate: tuple[float, NDArray[Any]] | None = None
@@ -82,16 +85,19 @@ class Stepper:
             self._face.advance(self._output[:1], self._pending_s, face)
         return face.reshape(-1)
 
-    def step(self, dt_s: float, flux_w_m2: float) -> None:
-        """Advance by `dt_s` under a constant flux at the brightest point."""
+    def step(self, dt_s: float, flux_w_m2: float, flux_end_w_m2: float | None = None) -> None:
+        """Advance by `dt_s` under a flux at the brightest point that is constant or goes straight to its end value."""
         self._advance_in_plane(self._pending_s + dt_s / 2)
-        sources = self._input[self._nodes :]
+        growth = 0.0 if flux_end_w_m2 is None else flux_end_w_m2 - flux_w_m2
+        sources = self._input[self._nodes : self._nodes + self._n_sources]
         if self._n_sources > 1:
             sources[...] = -self._radiation_w_m2(dt_s)
             sources[0] += flux_w_m2 * self.level
         else:
             sources[0] = flux_w_m2 * self.level
-        self._absorbed += flux_w_m2 * dt_s * float(self.level.sum()) * self._area
+        if self._ramp:
+            self._input[-1] = growth * self.level
+        self._absorbed += (flux_w_m2 + growth / 2) * dt_s * float(self.level.sum()) * self._area
         matrices = self._columns.matrices(dt_s).matrices
         columns, starts = self._kinds.columns, self._kinds.starts
         np.matmul(matrices[0], self._input, out=self._output)
