@@ -178,5 +178,5 @@ def test_bad_input(change: dict, error: type, words: str) -> None:
 def test_bad_names_and_limits() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'background'"):
         project_nuisances(_signal(), noise_k=0.3, sound_k=SOUND, times_s=TIMES, nuisance="backgrond")
-    with pytest.raises(ConfigError, match="visible 30 and detectable 6.5"):
+    with pytest.raises(ConfigError, match="visible 30 and detectable 6"):
         DetectionLimits(visible=30, detectable=6.5)
