@@ -317,7 +317,7 @@ def _without_both(
 
     def terms_of(flat: NDArray[np.float64]) -> NDArray[np.float64]:
         frames = _without(flat.reshape(rest.shape), in_time).T
-        return np.asarray(_without(rest.T, in_space).T)
+        return np.asarray(np.matmul(frames[:, None, :], by_frame)[:, 0].ravel())
 
     system = LinearOperator((rest.size, n_frames * n_terms), matvec=picture, rmatvec=terms_of, dtype=np.float64)
     terms, reason, *_ = lsmr(system, rest.ravel(), atol=_SETTLED, btol=_SETTLED, conlim=0, maxiter=_MOST_ROUNDS)
