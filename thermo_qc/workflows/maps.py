@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from thermo_qc.io.hdf5 import HDF5Frames
 from thermo_qc.preprocess import detect_heating_stop, prepare_sequence
 from thermo_qc.report.map_pictures import draw_map, draw_overview
 from thermo_qc.sequence import ThermalSequence
-from thermo_qc.thermography import METHODS, MapSet, compute_maps, make_method, options_of, write_maps
+from thermo_qc.thermography import METHODS, MapImage, MapSet, compute_maps, make_method, options_of, write_maps
 from thermo_qc.workflows.cases import MEMORY_BYTES, frames_bytes
 
 __all__ = ["ALL", "DEFAULT_METHODS", "MapResult", "run"]
@@ -28,6 +32,8 @@ __all__ = ["ALL", "DEFAULT_METHODS", "MapResult", "run"]
 log = logging.getLogger(__name__)
 DEFAULT_METHODS = ("tsr", "ppt", "pct", "contrast", "host")
 ALL = "all"
+MOST_PAINTERS = 8
+PICTURES_EACH = 15  # below that a process takes longer to start than to draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +119,10 @@ def run(
             progress=progress,
         )
     if not maps.images:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in maps.skipped.items())
+        reasons = "; ".join(
+            f"{', '.join(name for name, why in maps.skipped.items() if why == reason)}: {reason}"
+            for reason in dict.fromkeys(maps.skipped.values())
+        )
         raise MissingFactError(f"{recording}: no map could be computed; {reasons}")
     record = {
         "recording": str(recording),
@@ -138,7 +147,7 @@ def run(
         pixel_pitch_mm=sequence.pixel_pitch_mm,
         regions={**masks, "region": maps.region},
     )
-    drawn, pages = _draw(maps, recording, output, sequence.pixel_pitch_mm) if pictures else ((), ())
+    drawn, pages = _draw(maps, recording, output, sequence.pixel_pitch_mm, threads) if pictures else ((), ())
     return MapResult(file=target, pictures=drawn, overviews=pages, skipped=maps.skipped, n_maps=len(maps.images))
 
 
@@ -219,18 +228,31 @@ def _readable_by_pixel(sequence: ThermalSequence, output: Path) -> Iterator[Ther
 
 
 def _draw(
-    maps: MapSet, recording: Path, output: Path, pixel_pitch_mm: float | None
+    maps: MapSet, recording: Path, output: Path, pixel_pitch_mm: float | None, threads: int | None
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     folder = output / f"{_stem(recording)}_maps"
-    drawn = []
-    for image in maps.images:
-        path = folder / f"{image.layer.name}.png"
-        draw_map(image, pixel_pitch_mm=pixel_pitch_mm, note=recording.name, path=path)
-        drawn.append(path)
+    paths = [folder / f"{image.layer.name}.png" for image in maps.images]
+    draw = partial(_draw_one, pixel_pitch_mm=pixel_pitch_mm, note=recording.name)
+    workers = min(threads or os.cpu_count() or 1, MOST_PAINTERS, len(paths) // PICTURES_EACH)
+    if workers < 2:
+        for image, path in zip(maps.images, paths, strict=True):
+            draw(image, path)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            try:
+                list(pool.map(draw, maps.images, paths, chunksize=4))
+            except BrokenProcessPool:
+                raise OutputError(
+                    f"a process that draws pictures into {folder} was killed; free memory or pass --threads 1"
+                ) from None
     pages = []
     for method in dict.fromkeys(maps.method_of.values()):
         images = [image for image in maps.images if maps.method_of[image.layer.name] == method]
         path = output / f"{_stem(recording)}_{method}.png"
         draw_overview(images, pixel_pitch_mm=pixel_pitch_mm, title=f"{method}: {recording.name}", path=path)
         pages.append(path)
-    return tuple(drawn), tuple(pages)
+    return tuple(paths), tuple(pages)
+
+
+def _draw_one(image: MapImage, path: Path, *, pixel_pitch_mm: float | None, note: str) -> None:
+    draw_map(image, pixel_pitch_mm=pixel_pitch_mm, note=note, path=path)
