@@ -87,7 +87,14 @@ class InspectionSetup:
         for start, end in pairwise(cuts):
             part = (frames > start) & (frames <= end)
             n = int(part.sum())
-            slots = min(n, _MOST_SAMPLES // (len(cuts) - 1))
-            group[part] = group.max() + 1 + np.floor(slots * np.sqrt((np.arange(n) + 0.5) / max(1, n)))
+            group[part] = group.max() + 1 + _join(n, _MOST_SAMPLES // (len(cuts) - 1))
         _, group, counts = np.unique(group, return_inverse=True, return_counts=True)
         return np.bincount(group, weights=frames) / counts, counts.astype(np.float64)
+
+
+def _join(n_frames: int, n_instants: int) -> NDArray[np.int64]:
+    """Instant of each frame: evenly spread over the root of time, or each frame its own where they are few enough."""
+    frame = np.arange(n_frames)
+    if n_frames <= n_instants:
+        return frame
+    return np.floor(n_instants * np.sqrt((frame + 0.5) / n_frames)).astype(np.int64)
