@@ -21,9 +21,9 @@ def blind_frequency(
 ) -> NDArray[np.float64]:
     """Find the frequency at which the phase contrast with the sound plate falls to a threshold.
 
-    It starts from the largest contrast that exceeds the threshold and goes up in frequency to the first that does not;
-    in between ln f is interpolated. (Above it a wide defect has a weak contrast of the other sign, which is not looked
-    at.)
+    It starts from the largest contrast that exceeds the threshold and goes up in frequency to the first that does not,
+    or has the other sign; in between ln f is interpolated. (The weak contrast of the other sign that a wide defect has
+    above it is not looked at.)
 
     Parameters
     ----------
@@ -61,13 +61,15 @@ def blind_frequency(
     if not (frequencies[0] > 0 and (np.diff(frequencies) > 0).all()):
         raise SequenceError("frequencies are not positive and increasing; sort them")
     flat = phases.reshape(n, -1)
-    contrast = np.abs((flat - reference[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    contrast = (flat - reference[:, None] + np.pi) % (2 * np.pi) - np.pi
     limit = np.asarray(threshold_rad, dtype=np.float64)
     if limit.ndim:
         limit = limit.reshape(n, -1)
-    excess = contrast - limit
-    largest = np.where(excess > 0, contrast, -1.0).argmax(axis=0)
-    seen = (excess > 0).any(axis=0) & np.isfinite(contrast).all(axis=0)
+    size = np.abs(contrast)
+    largest = np.where(size > limit, size, -1.0).argmax(axis=0)
+    seen = (size > limit).any(axis=0) & np.isfinite(contrast).all(axis=0)
+    sign = np.sign(np.take_along_axis(contrast, largest[None], axis=0))
+    excess = sign * contrast - limit  # below zero also where the contrast changes its sign between two frequencies
     below = (np.arange(n)[:, None] > largest) & (excess <= 0)
     first = below.argmax(axis=0)
     found = seen & below.any(axis=0)

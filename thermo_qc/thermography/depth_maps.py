@@ -17,6 +17,7 @@ from thermo_qc.thermography.ppt import fourier_matrix
 from thermo_qc.thermography.scene import Layer, Scene
 from thermo_qc.thermography.tsr import check_tsr, fit_block
 from thermo_qc.thermography.tsr_depth import second_derivative_noise, second_derivative_peak
+from thermo_qc.thermography.warn_once import warn_once
 
 __all__ = ["PEAK_SLOPE_FACTOR", "SECOND_DERIVATIVE_FACTOR", "DepthEstimate", "DepthMaps"]
 
@@ -70,6 +71,9 @@ class DepthMaps:
         Smaller peaks are taken for the polynomial's own waves; a wide insulating defect makes 0.474.
     width : float
         Half width in ln t over which contrasts are smoothed.
+    min_phase_rad : float
+        Smaller phase contrasts do not count either: above the blind frequency a wide defect shows up to 0.03 rad of the
+        other sign.
     n_frequencies : int
         Evenly over ln f, from the lowest resolved frequency to the highest.
     window : str
@@ -90,6 +94,7 @@ class DepthMaps:
     order: int = 7
     min_second_derivative: float = 0.1
     width: float = 0.25
+    min_phase_rad: float = 0.03
     n_frequencies: int = 64
     window: str = "none"
     t_start_s: float | None = None
@@ -106,11 +111,9 @@ class DepthMaps:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise ConfigError(f"depth.{name} is {value}, expected a positive number")
-        if not (self.noise_factor >= 0 and self.min_second_derivative >= 0):
-            raise ConfigError(
-                f"depth.noise_factor is {self.noise_factor} and min_second_derivative {self.min_second_derivative}, "
-                "expected 0 or more"
-            )
+        for name in ("noise_factor", "min_second_derivative", "min_phase_rad"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"depth.{name} is {getattr(self, name)}, expected 0 or more")
         if not 3 <= self.order <= 12 or self.n_frequencies < 8:
             raise ConfigError(
                 f"depth.order is {self.order} and n_frequencies {self.n_frequencies}, expected 3 to 12, and 8 or more"
@@ -132,7 +135,7 @@ class DepthMaps:
             "nan": "no peak stands above the noise within the window",
         }
         if not flash:
-            logger.warning("depth: %s", _FLASH)
+            warn_once(logger, scene, f"depth: {_FLASH}")
             common["warning"] = _FLASH
         layers = []
         for estimate in self._estimates(scene):
@@ -204,11 +207,12 @@ class DepthMaps:
         real, imaginary = np.split(matrix.astype(np.float32) @ curves, 2)
         sound_real, sound_imaginary = np.split(matrix @ sound, 2)
         weights = np.hypot(matrix[0], matrix[frequencies.size])
+        spread = phase_noise_rad(np.hypot(real, imaginary), noise, weights)
         return blind_frequency(
             np.arctan2(imaginary, real),
             np.arctan2(sound_imaginary, sound_real),
             frequencies,
-            threshold_rad=self.noise_factor * phase_noise_rad(np.hypot(real, imaginary), noise, weights),
+            threshold_rad=np.maximum(self.noise_factor * spread, self.min_phase_rad),
         )
 
     def _transform(self, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -251,7 +255,7 @@ class DepthMaps:
         if estimate == "second_derivative":
             return {"order": self.order, "min_second_derivative": self.min_second_derivative}
         if estimate == "blind_frequency":
-            return {"n_frequencies": self.n_frequencies, "window": self.window}
+            return {"n_frequencies": self.n_frequencies, "window": self.window, "min_phase_rad": self.min_phase_rad}
         return {"width": self.width}
 
     def _diffusivity(self, scene: Scene) -> float:

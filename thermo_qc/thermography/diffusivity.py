@@ -29,8 +29,8 @@ def half_rise_time(
     Returns
     -------
     ndarray of float64, shape (...)
-        s; NaN where the curve holds NaN, starts above half of its largest rise, or rises most in its last frame (the
-        maximum is not reached yet).
+        s; NaN where the curve holds NaN, starts above half of its largest rise, or still rises at the end: by more than
+        1 % from the last but one tenth of its frames to the last.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def half_rise_time(
     index = np.maximum(reached.argmax(axis=0), 1)
     columns = np.arange(index.size)
     low, high = curves[index - 1, columns], curves[index, columns]
-    # A plateau that rounding still lifts counts as reached: the last frame may hold the maximum by 0.1 % only.
-    settled = curves[: times.size - max(1, times.size // 10)].max(axis=0) >= 0.999 * 2 * half
+    tenth = max(1, times.size // 10)
+    settled = curves[-tenth:].mean(axis=0) <= 1.01 * curves[-2 * tenth : -tenth].mean(axis=0)
     found = ~reached[0] & settled & (half > 0)
     share = np.divide(half - low, high - low, out=np.zeros_like(low), where=found & (high > low))
     time = times[index - 1] + share * (times[index] - times[index - 1])

@@ -15,6 +15,7 @@ from thermo_qc.thermography.scene import Layer, Scene
 from thermo_qc.thermography.slab_fit import fit_slab
 from thermo_qc.thermography.tsr import check_tsr, fit_block
 from thermo_qc.thermography.tsr_depth import second_derivative_noise, second_derivative_peak
+from thermo_qc.thermography.warn_once import warn_once
 
 __all__ = ["DiffusivityEstimate", "DiffusivityMaps"]
 
@@ -46,6 +47,8 @@ class DiffusivityMaps:
         The recording's when None.
     losses : bool
         Fit losses on the slab model too: slower, for curves that fall after the plate has evened out.
+    offset : bool
+        Fit a constant to each pixel on the slab model too: where the cold frame is the mean of few frames.
     range_mm2_s : tuple of two floats, optional
         Diffusivities among which the slab's best is sought, see `fit_slab`.
     smooth_frames : int
@@ -62,6 +65,7 @@ class DiffusivityMaps:
     estimates: tuple[DiffusivityEstimate, ...] = ()
     thickness_mm: float | None = None
     losses: bool = False
+    offset: bool = False
     range_mm2_s: tuple[float, float] | None = None
     smooth_frames: int = 1
     order: int = 9
@@ -114,7 +118,7 @@ class DiffusivityMaps:
                 **self._settings(estimate, scene),
             }
             if estimate != "slab" and scene.excitation.kind != "flash":
-                logger.warning("diffusivity (%s): %s", estimate, _FLASH)
+                warn_once(logger, scene, f"diffusivity ({estimate}): {_FLASH}")
                 facts["warning"] = _FLASH
             name = f"diffusivity_{estimate}"
             layers.append(Layer(name=name, unit="mm2/s", title=f"Diffusivity by {_TITLES[estimate]}", metadata=facts))
@@ -152,6 +156,7 @@ class DiffusivityMaps:
                     pulse_s=pulse,
                     face=self.face,
                     losses=self.losses,
+                    offset=self.offset,
                     range_mm2_s=self.range_mm2_s,
                 )
                 maps += [slab.diffusivity_mm2_s, slab.standard_error_mm2_s, slab.amplitude, slab.residual]
@@ -176,6 +181,7 @@ class DiffusivityMaps:
                 pulse_s=pulse,
                 face=self.face,
                 losses=self.losses,
+                offset=self.offset,
                 range_mm2_s=self.range_mm2_s,
             )
 
@@ -185,7 +191,7 @@ class DiffusivityMaps:
         if estimate == "tsr":
             return {"order": self.order, "noise_factor": self.noise_factor}
         searched = None if self.range_mm2_s is None else list(self.range_mm2_s)
-        return {"losses": self.losses, "range_mm2_s": searched, "pulse_s": self._pulse(scene)}
+        return {"losses": self.losses, "offset": self.offset, "range_mm2_s": searched, "pulse_s": self._pulse(scene)}
 
     def _estimates(self) -> tuple[DiffusivityEstimate, ...]:
         return self.estimates or _FACES[self.face]

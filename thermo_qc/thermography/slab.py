@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -143,10 +144,9 @@ def half_space_response(times_s: NDArray[np.floating], *, pulse_s: float = 0.0) 
         flash: NDArray[np.float64] = np.divide(1.0, np.sqrt(times), out=np.zeros_like(times), where=times > 0)
         return flash
     # sqrt(t) - sqrt(t - tau) without the loss of digits long after a short pulse.
-    after = np.maximum(times - pulse_s, 0.0)
-    total = np.sqrt(times) + np.sqrt(after)
+    heated, total = np.minimum(times, pulse_s), np.sqrt(times) + np.sqrt(np.maximum(times - pulse_s, 0.0))
     shape = np.zeros_like(times)
-    return np.asarray(np.divide(2 / pulse_s * (times - after), total, out=shape, where=total > 0))
+    return np.asarray(np.divide(2 / pulse_s * heated, total, out=shape, where=total > 0))
 
 
 def _prepared(fourier: NDArray[np.floating], face: str, biot: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -158,17 +158,17 @@ def _prepared(fourier: NDArray[np.floating], face: str, biot: float) -> tuple[ND
     return numbers, np.zeros_like(numbers)
 
 
+@lru_cache(maxsize=64)
 def _modes(biot: float, face: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Decay rates and weights of the slab's modes: roots of ``beta = n pi + 2 atan(Bi / beta)``."""
     n = np.arange(_TERMS)
-    beta = np.maximum(n * np.pi, np.sqrt(2 * biot))
-    for _ in range(40):  # Newton
-        slope = 1 + np.divide(2 * biot, beta**2 + biot**2, out=np.zeros(_TERMS), where=beta**2 + biot**2 > 0)
-        beta = beta - (beta - n * np.pi - 2 * np.arctan2(biot, beta)) / slope
-    weights = 2 * np.ones(_TERMS)
-    weights[0] = 1.0
-    if biot >= _NO_LOSS:
-        weights = 2 * beta**2 / (beta**2 + biot**2 + 2 * biot)
+    if biot < _NO_LOSS:
+        beta, weights = n * np.pi, np.where(n == 0, 1.0, 2.0)
     else:
-        beta = n * np.pi
-    return beta**2, weights * ((-1.0) ** n if face == "rear" else 1.0)
+        beta = np.maximum(n * np.pi, min(np.pi, np.sqrt(2 * biot)))
+        for _ in range(10):  # Newton
+            miss = beta - n * np.pi - 2 * np.arctan2(biot, beta)
+            beta = beta - miss / (1 + 2 * biot / (beta**2 + biot**2))
+        weights = 2 * beta**2 / (beta**2 + biot**2 + 2 * biot)
+    signs = (-1.0) ** n if face == "rear" else np.ones(_TERMS)
+    return np.asarray(beta**2, dtype=np.float64), np.asarray(weights * signs, dtype=np.float64)

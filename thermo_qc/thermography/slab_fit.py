@@ -54,6 +54,7 @@ def fit_slab(
     pulse_s: float = 0.0,
     face: Face = "front",
     losses: bool = False,
+    offset: bool = False,
     range_mm2_s: tuple[float, float] | None = None,
 ) -> SlabFit:
     """Fit ``A f(alpha t / L^2, Bi)`` of a heated slab to every curve by least squares.
@@ -76,8 +77,10 @@ def fit_slab(
         Which face is seen; the front is the heated one.
     losses : bool
         Fit losses, equal on both faces, too: rates ``h / (rho c L)`` up to 6 over the last time.
+    offset : bool
+        Fit a constant that is added to each curve, too: that of a cold frame averaged from few frames.
     range_mm2_s : tuple of float, optional
-        Diffusivities among which the best is sought; when None, those whose Fourier number is 0.03 or more at the last
+        Diffusivities among which the best is sought, wider than what may come (losses need a margin); when None, those whose Fourier number is 0.03 or more at the last
         time and 3 or less at the first.
 
     Returns
@@ -103,7 +106,7 @@ def fit_slab(
     low, high = range_mm2_s or (0.03 * thickness_mm**2 / times[-1], 3 * thickness_mm**2 / times[0])
     if not 0 < low < high < np.inf:
         raise SequenceError(f"the diffusivity is sought from {low:g} to {high:g} mm2/s, expected a positive range")
-    grid = _grid(times.tobytes(), thickness_mm, pulse_s, face, losses, low, high)
+    grid = _grid(times.tobytes(), thickness_mm, pulse_s, face, losses, offset, low, high)
     curves = values.reshape(times.size, -1)
     alpha, error, amplitude, loss_rate, residual = (one.reshape(values.shape[1:]) for one in _fit(grid, curves))
     return SlabFit(
@@ -124,6 +127,7 @@ class _Grid:
     basis: NDArray[np.float64]
     directions: NDArray[np.float64]
     log_lengths: NDArray[np.float64]
+    offset: bool
 
     @property
     def step(self) -> float:
@@ -132,7 +136,14 @@ class _Grid:
 
 @lru_cache(maxsize=4)
 def _grid(
-    times: bytes, thickness_mm: float, pulse_s: float, face: Face, losses: bool, low: float, high: float
+    times: bytes,
+    thickness_mm: float,
+    pulse_s: float,
+    face: Face,
+    losses: bool,
+    offset: bool,
+    low: float,
+    high: float,
 ) -> _Grid:
     axis = np.frombuffer(times)
     n = max(2 * _REACH + 3, int(np.ceil(np.log(high / low) / (_STEP_LOSSES if losses else _STEP))) + 1)
@@ -140,6 +151,8 @@ def _grid(
     loss_rates = (_LOSSES if losses else _LOSSES[:1]) / axis[-1]
     rates = np.exp(log_alpha) / thickness_mm**2
     models = np.stack([[_model(axis, rate, pulse_s, face, loss / rate) for rate in rates] for loss in loss_rates])
+    if offset:
+        models -= models.mean(axis=2, keepdims=True)
     lengths = np.maximum(np.linalg.norm(models, axis=2), 1e-300)
     directions = models / lengths[:, :, None]
     flat = directions.reshape(-1, axis.size)
@@ -154,6 +167,7 @@ def _grid(
         basis=basis,
         directions=directions @ basis.T,
         log_lengths=np.log(lengths),
+        offset=offset,
     )
 
 
@@ -174,6 +188,8 @@ def _fit(grid: _Grid, curves: NDArray[np.floating]) -> NDArray[np.float64]:
         part = slice(start, start + step)
         whole = np.isfinite(curves[:, part]).all(axis=0)
         piece = np.where(whole, curves[:, part], 0)
+        if grid.offset:
+            piece = piece - piece.mean(axis=0)
         power = np.einsum("ij,ij->j", piece, piece, dtype=np.float64)
         values = _best((basis @ piece).astype(np.float64), power, grid, curves.shape[0])
         found[:, part] = np.where(whole, values, np.nan)
@@ -204,6 +220,7 @@ def _best(in_basis: NDArray[np.float64], power: NDArray[np.float64], grid: _Grid
         effective = np.where(free, bend * profile_bend / np.where(free, profile_bend + bend * moved**2, 1.0), bend)
         n_parameters = 3
         bend = np.where(first + shift < n_loss - 1, bend, np.nan)  # losses beyond the grid
+    n_parameters += int(grid.offset)
     found = (score > 0) & (place > 0) & (place < n_alpha - 1) & (bend < 0)
     squares = np.maximum(power - score**2, 0.0) / (n_frames - n_parameters)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
