@@ -202,3 +202,19 @@ def test_every_shipped_simulation_runs(path):
     sequence = simulate_acquisition(load_config(SimulationConfig, path, coarse), path.parent)
     assert np.isfinite(np.asarray(sequence.frames)).all()
     assert sequence.acquisition_id
+
+
+def test_mask_of_a_mark_is_read_beside_the_configuration(folder):
+    import cv2
+
+    mask = np.zeros((4, 8), dtype=np.uint8)
+    mask[:, :4] = 255
+    cv2.imwrite(str(folder / "run.png"), mask)
+    mark = "marks=[{x_mm: 20, y_mm: 15, width_mm: 16, height_mm: 8, outline: mask, mask: run.png, emissivity: 0.5}]"
+    quiet = ["camera.netd_k=0", "camera.fixed_pattern_k=0", "camera.blur_px=0", mark]
+    sequence = simulate_acquisition(load_config(SimulationConfig, folder / "one.yaml", quiet), folder)
+    frame = np.asarray(sequence.frames)[12] - 22
+    assert frame[10, 11] < 0.6 * frame[10, 14]  # the left half of the mask is bright
+    (folder / "run.png").write_text("no picture", encoding="utf-8")
+    with pytest.raises(InputError, match=r"run\.png is no picture that can be read"):
+        simulate_acquisition(load_config(SimulationConfig, folder / "one.yaml", quiet), folder)

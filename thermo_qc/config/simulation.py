@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from thermo_qc.config.base import Strict
 from thermo_qc.config.facts import MaterialConfig
@@ -14,6 +14,8 @@ __all__ = [
     "HeatingConfig",
     "LampConfig",
     "LossConfig",
+    "MarkConfig",
+    "OutlineConfig",
     "PlacementConfig",
     "RecordingConfig",
     "SimulationConfig",
@@ -91,6 +93,18 @@ class CameraConfig(Strict):
     dead_fraction: float = Field(default=0.0, ge=0, le=0.05)
     drift_k: NonNegativeFloat = 0.0
     quantisation_k: NonNegativeFloat = 0.01
+    column_noise_k: NonNegativeFloat = 0.0
+    flicker_fraction: float = Field(default=0.0, ge=0, le=0.05)
+    flicker_k: NonNegativeFloat = 0.5
+    flicker_dwell_s: PositiveFloat = 20.0
+    shutter_interval_s: NonNegativeFloat = 0.0
+    shutter_jump_k: NonNegativeFloat = 0.2
+    shutter_pattern_k: NonNegativeFloat = 0.01
+    shutter_frozen_frames: NonNegativeInt = 0
+    jitter_s: NonNegativeFloat = 0.0
+    reflection_k: NonNegativeFloat = 0.0
+    emissivity: float = Field(default=0.95, gt=0, lt=1)
+    reflected_offset_k: float = 0.0
 
 
 class PlacementConfig(Strict):
@@ -100,6 +114,25 @@ class PlacementConfig(Strict):
     mirrored: bool = False
     shift_x_mm: float = 0.0
     shift_y_mm: float = 0.0
+
+
+class OutlineConfig(Strict):
+    """Place, size, turn (anticlockwise) and outline on the inspected face; a mask is a PNG, bright inside."""
+
+    x_mm: float
+    y_mm: float
+    width_mm: PositiveFloat
+    height_mm: PositiveFloat
+    turn_deg: float = 0.0
+    outline: Literal["ellipse", "rectangle", "capsule", "mask"] = "ellipse"
+    mask: str | None = None
+
+
+class MarkConfig(OutlineConfig):
+    """A mark on the surface that is no defect: emissivity, and absorbed heat over that of the unmarked surface."""
+
+    emissivity: float = Field(default=0.8, gt=0, le=1)
+    absorption: float = Field(default=1.0, ge=0, le=3)
 
 
 class SimulationConfig(Strict):
@@ -119,3 +152,4 @@ class SimulationConfig(Strict):
     recording: RecordingConfig = RecordingConfig()
     camera: CameraConfig = CameraConfig()
     placement: PlacementConfig = PlacementConfig()
+    marks: tuple[MarkConfig, ...] = ()

@@ -4,6 +4,7 @@ from thermo_qc.simulation.camera import record_plate
 from thermo_qc.simulation.cell import CellSolution, solve_cell
 from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, lamp_level
 from thermo_qc.simulation.contrast import peak_contrasts_k, solve_sound_plate
+from thermo_qc.simulation.marks import Mark
 from thermo_qc.simulation.placement import Placement
 from thermo_qc.simulation.schedule import frame_times_s
 from thermo_qc.simulation.solver import PlateSolution, solve_plate
@@ -16,6 +17,7 @@ __all__ = [
     "HeatingKind",
     "Lamp",
     "Losses",
+    "Mark",
     "Placement",
     "PlateSolution",
     "frame_times_s",

@@ -9,18 +9,26 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.sequence import Excitation, HistoryEntry, Material, ThermalSequence, Truth
 from thermo_qc.simulation.conditions import check_range
+from thermo_qc.simulation.disturbances import (
+    add_column_noise,
+    add_drift_and_noise,
+    add_flicker,
+    add_shutter,
+    frame_jitter_s,
+    shift_frames,
+    stick_pixels,
+)
 from thermo_qc.simulation.placement import Placement
 from thermo_qc.simulation.solver import PlateSolution
+from thermo_qc.simulation.view import add_reflection, pixel_weights, seen_emissivity, seen_rise
 
 __all__ = ["record_plate"]
 
-_MAX_SAMPLES = 8
-_STUCK_RANGE_K = (-30.0, 80.0)
+_LARGEST = {"dead_fraction": 0.5, "flicker_fraction": 0.5, "emissivity": 0.999}
 
 
 def record_plate(
@@ -35,6 +43,18 @@ def record_plate(
     dead_fraction: float = 0.0,
     drift_k: float = 0.0,
     quantisation_k: float = 0.01,
+    column_noise_k: float = 0.0,
+    flicker_fraction: float = 0.0,
+    flicker_k: float = 0.5,
+    flicker_dwell_s: float = 20.0,
+    shutter_interval_s: float = 0.0,
+    shutter_jump_k: float = 0.2,
+    shutter_pattern_k: float = 0.01,
+    shutter_frozen_frames: int = 0,
+    jitter_s: float = 0.0,
+    reflection_k: float = 0.0,
+    emissivity: float = 0.95,
+    reflected_offset_k: float = 0.0,
     material: Material | None = None,
     peak_contrasts_k: Mapping[int, float] | None = None,
     specimen_id: str = "",
@@ -43,8 +63,10 @@ def record_plate(
 ) -> ThermalSequence:
     """Record a simulated plate with an infrared camera.
 
-    A pixel sees the mean over its area, the surroundings are at ambient temperature, then the optics blur. Added in
-    this order: a fixed pattern (pixels and columns), drift of the whole picture, white noise, stuck pixels, steps.
+    A pixel sees the mean over its area, the surroundings are at ambient temperature; marks change the emissivity, the
+    lamps are reflected, then the optics blur. Added in this order: a fixed pattern (pixels and columns), drift of the
+    whole picture, white noise, column noise, flickering pixels, shutter jumps, stuck pixels, steps. Options that are
+    off (0) change no number; what was drawn stands in the history.
 
     Parameters
     ----------
@@ -68,6 +90,27 @@ def record_plate(
         Range of a slow common drift over the recording.
     quantisation_k : float
         Step of the readings; 0 for none.
+    column_noise_k : float
+        Standard deviation of an offset of each column that is drawn anew in every frame.
+    flicker_fraction : float
+        Share of pixels that jump between two levels, 0 to 0.5.
+    flicker_k, flicker_dwell_s : float
+        Distance of the two levels, and mean time on one of them.
+    shutter_interval_s : float
+        Time between corrections with a closed shutter; 0 for none.
+    shutter_jump_k, shutter_pattern_k : float
+        Standard deviations of the jump of the common level, and of each pixel's own, at every correction.
+    shutter_frozen_frames : int
+        Frames that repeat the last one while the shutter is closed.
+    jitter_s : float
+        Standard deviation of the difference between the time when a frame was taken and the one that it states.
+    reflection_k : float
+        Apparent rise by reflected light at the brightest point while the lamps give `flux_w_m2`; follows the flux and
+        its pattern, and (1 - emissivity).
+    emissivity : float
+        Of the unmarked surface, and what the camera is set to, below 1.
+    reflected_offset_k : float
+        Temperature of what the plate mirrors less that of the surroundings; the camera is set to it.
     material : Material, optional
         Nominal constants for the metadata; the plate specification's when None.
     peak_contrasts_k : mapping of int to float, optional
@@ -96,14 +139,64 @@ def record_plate(
         "dead_fraction": dead_fraction,
         "drift_k": drift_k,
         "quantisation_k": quantisation_k,
+        "column_noise_k": column_noise_k,
+        "flicker_fraction": flicker_fraction,
+        "flicker_k": flicker_k,
+        "flicker_dwell_s": flicker_dwell_s,
+        "shutter_interval_s": shutter_interval_s,
+        "shutter_jump_k": shutter_jump_k,
+        "shutter_pattern_k": shutter_pattern_k,
+        "shutter_frozen_frames": shutter_frozen_frames,
+        "jitter_s": jitter_s,
+        "reflection_k": reflection_k,
+        "emissivity": emissivity,
+        "reflected_offset_k": reflected_offset_k,
     }
-    for name, value in camera.items():
-        check_range(f"camera.{name}", value, low=0, high=0.5 if name == "dead_fraction" else np.inf)
-    frames = _seen_rise(solution, placement, pixel_pitch_mm)
+    _check(camera, solution)
+    spawned = dict(zip(_SOURCES, _spawn(rng, camera), strict=True))
+    times = solution.times_s
+    weights = pixel_weights(solution, placement, pixel_pitch_mm)
+    shape = placement.frame_shape(solution.plate.width_mm, solution.plate.height_mm, pixel_pitch_mm)
+    frames = seen_rise(solution, weights, shape)
+    late_s = np.zeros(times.size)
+    if jitter_s > 0:
+        late_s = frame_jitter_s(times, spawned["jitter_s"], jitter_s)
+        shift_frames(frames, times, late_s)
+    factor: NDArray[np.float32] | float = 1.0
+    if solution.marks:
+        seen = seen_emissivity(solution, placement, pixel_pitch_mm, emissivity)
+        frames -= np.float32(reflected_offset_k)
+        frames *= seen / np.float32(emissivity)
+        frames += np.float32(reflected_offset_k)
+        factor = (1 - seen) / np.float32(1 - emissivity)
+    if reflection_k > 0:
+        add_reflection(frames, solution, weights, times + late_s, reflection_k, factor)
     _blur(frames, blur_px)
     frames += np.float32(solution.losses.ambient_c)
-    _add_noise(frames, rng, netd_k=netd_k, fixed_pattern_k=fixed_pattern_k, drift_k=drift_k)
-    _stick_pixels(frames, rng, dead_fraction, solution.losses.ambient_c)
+    add_drift_and_noise(frames, rng, netd_k=netd_k, fixed_pattern_k=fixed_pattern_k, drift_k=drift_k)
+    drawn: dict[str, Any] = {}
+    if column_noise_k > 0:
+        add_column_noise(frames, spawned["column_noise_k"], column_noise_k)
+    if flicker_fraction > 0:
+        drawn |= add_flicker(
+            frames,
+            times,
+            spawned["flicker_fraction"],
+            fraction=flicker_fraction,
+            step_k=flicker_k,
+            dwell_s=flicker_dwell_s,
+        )
+    if shutter_interval_s > 0:
+        drawn |= add_shutter(
+            frames,
+            times,
+            spawned["shutter_interval_s"],
+            interval_s=shutter_interval_s,
+            jump_k=shutter_jump_k,
+            pattern_k=shutter_pattern_k,
+            frozen_frames=shutter_frozen_frames,
+        )
+    stick_pixels(frames, rng, dead_fraction, solution.losses.ambient_c)
     if quantisation_k > 0:
         frames /= np.float32(quantisation_k)
         np.rint(frames, out=frames)
@@ -130,11 +223,34 @@ def record_plate(
         history=(
             HistoryEntry(step="solve_plate", parameters=_solution_facts(solution)),
             HistoryEntry(
-                step="record_plate", parameters={**camera, "placement": asdict(placement), **dict(parameters or {})}
+                step="record_plate",
+                parameters={**camera, **drawn, "placement": asdict(placement), **dict(parameters or {})},
             ),
         ),
         truth=_truth(solution, placement, pixel_pitch_mm, peak_contrasts_k),
     )
+
+
+_SOURCES = ("jitter_s", "column_noise_k", "flicker_fraction", "shutter_interval_s")
+
+
+def _spawn(rng: np.random.Generator, camera: Mapping[str, float]) -> list[np.random.Generator]:
+    """Give what is on its own random source, so that it leaves the noise as it is without."""
+    return rng.spawn(len(_SOURCES)) if any(camera[name] > 0 for name in _SOURCES) else [rng] * len(_SOURCES)
+
+
+def _check(camera: Mapping[str, float], solution: PlateSolution) -> None:
+    for name, value in camera.items():
+        low = -np.inf if name == "reflected_offset_k" else 0.0
+        open_low = name in ("emissivity", "flicker_dwell_s")
+        check_range(f"camera.{name}", value, low=low, high=_LARGEST.get(name, np.inf), open_low=open_low)
+    if camera["reflection_k"] > 0 and solution.heating.kind == "flash":
+        raise ConfigError("camera.reflection_k is set, but a flash is over before any frame; use 0 or a long_pulse")
+    if camera["reflected_offset_k"] != 0 and not solution.marks:
+        raise ConfigError(
+            "camera.reflected_offset_k is set, but the camera knows it and no mark has another emissivity; add "
+            "marks or use 0"
+        )
 
 
 def _solution_facts(solution: PlateSolution) -> dict[str, Any]:
@@ -146,6 +262,7 @@ def _solution_facts(solution: PlateSolution) -> dict[str, Any]:
         "material": asdict(solution.material),
         "heating": heating,
         "losses": asdict(solution.losses),
+        "marks": [mark.facts() for mark in solution.marks],
         "solver": dict(solution.parameters),
         "n_steps": solution.n_steps,
         "energy_error": solution.energy.relative_error,
@@ -165,72 +282,7 @@ def _truth(solution: PlateSolution, placement: Placement, pitch: float, contrast
     )
 
 
-def _seen_rise(solution: PlateSolution, placement: Placement, pitch: float) -> NDArray[np.float32]:
-    """Mean rise over each pixel's area, 0 in the surroundings, float32 (T, Y, X)."""
-    width, height = solution.plate.width_mm, solution.plate.height_mm
-    shape = placement.frame_shape(width, height, pitch)
-    weights = _pixel_weights(solution, placement, pitch)
-    n_frames = solution.times_s.size
-    frames = np.empty((n_frames, *shape), dtype=np.float32)
-    band = max(1, 2**24 // weights.shape[1])
-    for start in range(0, n_frames, band):
-        cells = solution.rise_k[start : start + band].reshape(-1, weights.shape[1]).astype(np.float32, copy=False)
-        frames[start : start + band] = (weights @ cells.T).T.reshape(-1, *shape)
-    return frames
-
-
-def _pixel_weights(solution: PlateSolution, placement: Placement, pitch: float) -> sparse.csr_array:
-    """Weight of every cell in every pixel, float32 (Y * X, cells): points in the pixel, bilinear between cells."""
-    plate, x_axis, y_axis = solution.plate, solution.x_mm, solution.y_mm
-    cell_x, cell_y = 2 * x_axis[0], 2 * y_axis[0]
-    samples = int(np.clip(np.ceil(2 * pitch / min(cell_x, cell_y)), 2, _MAX_SAMPLES))
-    x, y = placement.plate_coordinates(plate.width_mm, plate.height_mm, pitch, samples)
-    rows, columns = x.shape
-    pixel = (np.arange(rows)[:, None] // samples) * (columns // samples) + np.arange(columns)[None, :] // samples
-    inside = (x >= 0) & (x <= plate.width_mm) & (y >= 0) & (y <= plate.height_mm)
-    pixel, u, v = pixel[inside], x[inside] / cell_x - 0.5, y[inside] / cell_y - 0.5
-    u, v = np.clip(u, 0, x_axis.size - 1), np.clip(v, 0, y_axis.size - 1)
-    i, j = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
-    i_next, j_next = np.minimum(i + 1, x_axis.size - 1), np.minimum(j + 1, y_axis.size - 1)
-    parts = [
-        (jj * x_axis.size + ii, wx * wy / samples**2)
-        for ii, wx in ((i, 1 - (u - i)), (i_next, u - i))
-        for jj, wy in ((j, 1 - (v - j)), (j_next, v - j))
-    ]
-    cells, values = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
-    shape = (rows // samples * (columns // samples), x_axis.size * y_axis.size)
-    return sparse.csr_array((values.astype(np.float32), (np.tile(pixel, 4), cells)), shape=shape)
-
-
 def _blur(frames: NDArray[np.float32], blur_px: float) -> None:
     if blur_px > 0:
         for frame in frames:
             cv2.GaussianBlur(frame, (0, 0), blur_px, dst=frame, borderType=cv2.BORDER_REPLICATE)
-
-
-def _add_noise(
-    frames: NDArray[np.float32], rng: np.random.Generator, *, netd_k: float, fixed_pattern_k: float, drift_k: float
-) -> None:
-    """Add fixed pattern, drift and white noise."""
-    n_frames, height, width = frames.shape
-    pattern = rng.standard_normal((height, width)) + rng.standard_normal(width)
-    frames += (fixed_pattern_k / np.sqrt(2) * pattern).astype(np.float32)
-    frames += (drift_k * _drift_shape(n_frames, rng)).astype(np.float32)[:, None, None]
-    for frame in frames:
-        frame += np.float32(netd_k) * rng.standard_normal((height, width), dtype=np.float32)
-
-
-def _drift_shape(n_frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Slow random curve (line and two half waves) that starts at 0 and has range 1, float64 (T,)."""
-    s = np.linspace(0, 1, n_frames)
-    line, first, second = rng.standard_normal(3)
-    curve = line * s + first * np.sin(np.pi * s) / 2 + second * np.sin(2 * np.pi * s) / 4
-    return np.asarray((curve - curve[0]) / max(float(np.ptp(curve)), 1e-12), dtype=np.float64)
-
-
-def _stick_pixels(frames: NDArray[np.float32], rng: np.random.Generator, fraction: float, ambient_c: float) -> None:
-    """Hold a share of the pixels at one random value each."""
-    _, height, width = frames.shape
-    stuck = rng.choice(height * width, size=round(fraction * height * width), replace=False)
-    values = ambient_c + rng.uniform(*_STUCK_RANGE_K, size=stuck.size)
-    frames.reshape(frames.shape[0], -1)[:, stuck] = values.astype(np.float32)

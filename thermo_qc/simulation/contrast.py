@@ -14,6 +14,7 @@ from thermo_qc.plate import Hole, PlateSpec
 from thermo_qc.sequence import Material
 from thermo_qc.simulation.conditions import Heating, Losses
 from thermo_qc.simulation.grid import hole_fraction
+from thermo_qc.simulation.marks import Mark
 from thermo_qc.simulation.schedule import lagrange_weights
 from thermo_qc.simulation.solver import PlateSolution, solve_plate
 
@@ -33,6 +34,7 @@ def solve_sound_plate(
     depth_cells: int = 24,
     max_step_s: float = 2.0,
     dtype: Literal["float32", "float64"] = "float32",
+    marks: tuple[Mark, ...] = (),
     progress: Callable[[float], None] | None = None,
 ) -> PlateSolution:
     """Solve the same plate without its holes, on the same nodes through the thickness.
@@ -43,7 +45,7 @@ def solve_sound_plate(
     ----------
     plate : PlateSpec
         The plate with its holes.
-    times_s, material, heating, losses, depth_cells, max_step_s, dtype, progress
+    times_s, material, heating, losses, depth_cells, max_step_s, dtype, marks, progress
         As for `solve_plate`.
     lateral_mm : float
         Cell size in the plane; plates smaller than that get one cell.
@@ -69,6 +71,7 @@ def solve_sound_plate(
         max_step_s=max_step_s,
         dtype=dtype,
         floors_mm=tuple(hole.depth_mm for hole in plate.holes),
+        marks=marks,
         progress=progress,
     )
 

@@ -16,6 +16,7 @@ from thermo_qc.plate import PlateSpec
 from thermo_qc.sequence import Material
 from thermo_qc.simulation.conditions import Heating, Losses, check_range
 from thermo_qc.simulation.grid import PlateGrid, build_grid
+from thermo_qc.simulation.marks import Mark, absorption_map
 from thermo_qc.simulation.profile import flux_line, flux_switches_s, largest_step_s
 from thermo_qc.simulation.schedule import Segment, frame_weights, plan_segments
 from thermo_qc.simulation.stepper import EnergyBalance, Stepper
@@ -51,6 +52,8 @@ class PlateSolution:
         Time steps taken.
     parameters : dict
         Solver settings, for the record.
+    marks : tuple of Mark
+        Marks on the inspected face.
     """
 
     plate: PlateSpec
@@ -65,6 +68,7 @@ class PlateSolution:
     energy: EnergyBalance
     n_steps: int
     parameters: dict[str, Any]
+    marks: tuple[Mark, ...] = ()
 
 
 def solve_plate(
@@ -79,6 +83,7 @@ def solve_plate(
     max_step_s: float = 2.0,
     dtype: Literal["float32", "float64"] = "float32",
     floors_mm: tuple[float, ...] | None = None,
+    marks: tuple[Mark, ...] = (),
     progress: Callable[[float], None] | None = None,
 ) -> PlateSolution:
     """Heat a plate and return the temperature rise of its inspected face.
@@ -111,6 +116,8 @@ def solve_plate(
         Type of the state.
     floors_mm : tuple of float, optional
         Depths that must be nodes; those of the plate's holes when None.
+    marks : tuple of Mark
+        Marks on the inspected face, which may absorb more or less.
     progress : callable, optional
         Called with the finished fraction, 0 to 1, after each step.
 
@@ -142,7 +149,8 @@ def solve_plate(
     switches = flux_switches_s(heating, float(times[-1]))
     max_step = min(max_step_s, _splitting_limit_s(plate, material), largest_step_s(heating))
     segments = plan_segments(switches, float(times[-1]), first_step_s=first_step, max_step_s=max_step)
-    stepper = Stepper(grid, material, heating, losses, np.dtype(dtype))
+    absorption = absorption_map(marks, grid.x_mm, grid.y_mm, grid.cell_x_mm, grid.cell_y_mm) if marks else None
+    stepper = Stepper(grid, material, heating, losses, np.dtype(dtype), absorption=absorption)
     rise = np.zeros((times.size, *grid.shape), dtype=dtype)
     n_steps = sum(segment.times_s.size - 1 for segment in segments)
     done = 0
@@ -171,6 +179,7 @@ def solve_plate(
         energy=energy,
         n_steps=n_steps,
         parameters=settings,
+        marks=tuple(marks),
     )
 
 

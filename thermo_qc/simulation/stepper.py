@@ -44,7 +44,14 @@ class Stepper:
     """State of the plate: node temperatures (Z, N) above ambient, and the heat that came and went."""
 
     def __init__(
-        self, grid: PlateGrid, material: Material, heating: Heating, losses: Losses, dtype: np.dtype[Any]
+        self,
+        grid: PlateGrid,
+        material: Material,
+        heating: Heating,
+        losses: Losses,
+        dtype: np.dtype[Any],
+        *,
+        absorption: NDArray[np.float64] | None = None,
     ) -> None:
         self._losses, self._area, self._dtype = losses, grid.cell_area_m2, dtype
         self._ambient_k = losses.ambient_c + 273.15
@@ -69,6 +76,8 @@ class Stepper:
         )
         self._nodes, n_columns = grid.z_mm.size, grid.hole.size
         self.level = lamp_level(heating.lamps, grid.x_mm[None, :], grid.y_mm[:, None]).ravel()
+        if absorption is not None:
+            self.level = self.level * absorption.ravel()
         self._input = np.zeros((self._nodes + self._n_sources + self._ramp, n_columns), dtype=dtype)
         self._output = np.zeros((self._nodes + 1, n_columns), dtype=dtype)
         self._pending_s = 0.0  # the second half step in the plane waits for the first one of the next step

@@ -6,11 +6,14 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 
 from thermo_qc.config import SimulationConfig, load_config
-from thermo_qc.errors import OutputError
+from thermo_qc.config.simulation import OutlineConfig
+from thermo_qc.errors import InputError, OutputError
 from thermo_qc.io import write_sequence
 from thermo_qc.plate import load_plate
 from thermo_qc.sequence import Material, ThermalSequence
@@ -18,6 +21,7 @@ from thermo_qc.simulation import (
     Heating,
     Lamp,
     Losses,
+    Mark,
     Placement,
     frame_times_s,
     peak_contrasts_k,
@@ -65,6 +69,7 @@ def simulate_acquisition(
     losses = Losses(**config.loss.model_dump())
     times = frame_times_s(**config.recording.model_dump())
     material = _specimen(nominal, config.conductivity_factor, config.heat_capacity_factor)
+    marks = tuple(Mark(**_outlined(mark, folder)) for mark in config.marks)
     solution = solve_plate(
         plate,
         times_s=times,
@@ -72,6 +77,7 @@ def simulate_acquisition(
         heating=heating,
         losses=losses,
         **config.solver.model_dump(),
+        marks=marks,
         progress=None if progress is None else lambda done: progress(_PLATE_SHARE * done),
     )
     sound = solve_sound_plate(
@@ -80,7 +86,8 @@ def simulate_acquisition(
         material=material,
         heating=heating,
         losses=losses,
-        **config.solver.model_dump(exclude={"lateral_mm"}),
+        **config.solver.model_dump(exclude=set() if marks else {"lateral_mm"}),
+        marks=marks,
     )
     sequence = record_plate(
         solution,
@@ -96,6 +103,18 @@ def simulate_acquisition(
     if progress is not None:
         progress(1.0)
     return sequence
+
+
+def _outlined(config: OutlineConfig, folder: Path) -> dict[str, Any]:
+    """Keywords of something with an outline, its mask read."""
+    keywords = config.model_dump()
+    if config.mask is not None:
+        path = folder / config.mask
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+        if image is None:
+            raise InputError(f"mask {path} is no picture that can be read; give a PNG, bright inside the outline")
+        keywords["mask"] = image > 127
+    return keywords
 
 
 def _specimen(nominal: Material, conductivity_factor: float, heat_capacity_factor: float) -> Material:
