@@ -6,11 +6,13 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.errors import ConfigError, ThermoQCError
+
+if TYPE_CHECKING:
+    from thermo_qc.evaluation import InspectionSetup
 
 __all__ = [
     "convert",
@@ -22,6 +24,7 @@ __all__ = [
     "list_methods",
     "maps",
     "plan",
+    "planned_setup",
     "predict",
     "register",
     "report",
@@ -110,6 +113,8 @@ def maps(arguments: Namespace) -> int:
     for name, reason in result.skipped.items():
         print(f"left out {name}: {reason}", file=sys.stderr)
     print(f"wrote {result.file} ({result.n_maps} maps)")
+    if result.scores is not None:
+        print(f"wrote {result.scores}")
     for page in result.overviews:
         print(f"wrote {page}")
     return 0
@@ -149,28 +154,14 @@ def simulate(arguments: Namespace) -> int:
 
 def plan(arguments: Namespace) -> int:
     """Plan an inspection."""
-    from thermo_qc.evaluation import DetectionLimits, InspectionSetup
-    from thermo_qc.simulation import Heating, Losses
+    from thermo_qc.evaluation import DetectionLimits
     from thermo_qc.workflows import plan as workflow
 
-    heating = Heating(
-        kind=arguments.heating,
-        flux_w_m2=arguments.flux_w_m2,
-        duration_s=arguments.pulse_s,
-        energy_j_m2=arguments.energy_j_m2,
-    )
-    names = ("front_w_m2k", "back_w_m2k", "hole_floor_w_m2k")
-    setup = InspectionSetup(
-        heating=heating,
-        losses=Losses(**{name: getattr(arguments, name) for name in names}),
-        duration_s=arguments.recording_s,
-        **{name: getattr(arguments, name) for name in _PLAN_SETUP},
-    )
     with progress_bar("depth") as show:
         result = workflow.run(
             arguments.material,
             arguments.thickness_mm,
-            setup=setup,
+            setup=planned_setup(arguments),
             limits=DetectionLimits(visible=arguments.visible, detectable=arguments.detectable),
             depths_mm=arguments.depths_mm,
             smallest_mm=arguments.smallest_diameter_mm,
@@ -188,6 +179,25 @@ def plan(arguments: Namespace) -> int:
     for name in workflow.FILES if arguments.output is not None else ():
         print(f"wrote {arguments.output / name}")
     return 0
+
+
+def planned_setup(arguments: Namespace) -> InspectionSetup:
+    """Gather heating, losses, camera and recording from the options of ``plan``."""
+    from thermo_qc.evaluation import InspectionSetup
+    from thermo_qc.simulation import Heating, Losses
+
+    names = ("front_w_m2k", "back_w_m2k", "hole_floor_w_m2k")
+    return InspectionSetup(
+        heating=Heating(
+            kind=arguments.heating,
+            flux_w_m2=arguments.flux_w_m2,
+            duration_s=arguments.pulse_s,
+            energy_j_m2=arguments.energy_j_m2,
+        ),
+        losses=Losses(**{name: getattr(arguments, name) for name in names}),
+        duration_s=arguments.recording_s,
+        **{name: getattr(arguments, name) for name in _PLAN_SETUP},
+    )
 
 
 def train(arguments: Namespace) -> int:
@@ -239,32 +249,41 @@ def evaluate(arguments: Namespace) -> int:
 
 def predict(arguments: Namespace) -> int:
     """Predict recordings; 3 when some failed."""
+    from thermo_qc.cli.batch import BatchPrinter, one_line
     from thermo_qc.workflows import predict as workflow
+    from thermo_qc.workflows.recordings_found import find_recordings
 
-    if arguments.min_area_px < 1:
-        raise ConfigError(f"--min-area-px is {arguments.min_area_px}, expected at least 1")
-    done, total = count(1), len(arguments.recordings)
+    if arguments.memory_gb is not None and not arguments.memory_gb > 0:
+        raise ConfigError(f"--memory-gb is {arguments.memory_gb:g}, expected more than 0")
+    facts = _facts(arguments)
+    found = find_recordings(arguments.recordings, recursive=arguments.recursive, skip=arguments.output, facts=facts)
+    for note in found.notes:
+        print(f"thermo-qc: {one_line(note)}", file=sys.stderr)
+    total = len(found.recordings)
     with progress_bar("recording") as show:
         show(0, total)
+        printed = BatchPrinter(total, show, as_json=arguments.json)
         results = workflow.run(
             arguments.model,
-            arguments.recordings,
+            found.recordings,
             arguments.output,
             method=arguments.method,
             overwrite=arguments.overwrite,
             device=arguments.device,
             threads=_threads(arguments),
+            workers=arguments.workers,
+            memory_bytes=None if arguments.memory_gb is None else int(arguments.memory_gb * 2**30),
             min_area_px=arguments.min_area_px,
             region=arguments.region,
             sound=arguments.sound,
-            facts=_facts(arguments),
-            on_progress=lambda _: show(next(done), total),
+            facts=facts,
+            batch=found.several,
+            break_lock=arguments.break_lock,
+            on_progress=printed,
         )
-    for result in results:
-        state = "failed" if result.error else f"{result.n_indications} indications"
-        print(f"{result.recording}: {state}{' (up to date)' if result.skipped else ''}")
     failed = sum(bool(result.error) for result in results)
-    print(f"wrote {arguments.output / 'summary.csv'}")
+    if not arguments.json:
+        print(f"wrote {arguments.output / 'summary.csv'}")
     if failed:
         print(
             f"thermo-qc: {failed} of {len(results)} recordings failed; see {arguments.output / 'failures.csv'}",

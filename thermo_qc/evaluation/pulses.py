@@ -110,13 +110,18 @@ def recording_needed(
     Raises
     ------
     ConfigError
-        When a number is out of range, or no pulse is left.
+        When a number is out of range, no pulse is left, or the heating swings, sends a code or glows.
     """
     check_range("wanted d'", wanted_d_prime, low=0, open_low=True)
     check_range("longest_s", longest_s, low=8 / setup.frame_rate_hz)
     for pulse in pulses_s:
         check_range("pulse_s", pulse, low=0, open_low=True)
     kind = setup.heating.kind
+    if kind in ("periodic", "coded") or setup.heating.afterglow_share > 0:
+        raise ConfigError(
+            f"heating is of the kind '{kind}' with an afterglow of {setup.heating.afterglow_share:g}, but pulses are "
+            "planned for long_pulse, step and flash without afterglow; use one of those"
+        )
     pulses = {"flash": (0.0,), "step": (np.inf,)}.get(kind, tuple(p for p in pulses_s if p < longest_s))
     if not pulses:
         raise ConfigError(f"no pulse is shorter than the longest recording of {longest_s:g} s; give shorter pulses")

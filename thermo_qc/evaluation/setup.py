@@ -76,7 +76,7 @@ class InspectionSetup:
         -------
         times_s : ndarray of float64, shape (T,)
             Mean time of the frames that each instant stands for: single frames right after each switch of the heating,
-            more and more of them later.
+            more and more of them later; always single frames for heating that swings or sends a code.
         frames_averaged : ndarray of float64, shape (T,)
             Their number.
         """
@@ -87,7 +87,8 @@ class InspectionSetup:
         for start, end in pairwise(cuts):
             part = (frames > start) & (frames <= end)
             n = int(part.sum())
-            group[part] = group.max() + 1 + _join(n, _MOST_SAMPLES // (len(cuts) - 1))
+            swings = self.heating.kind in ("periodic", "coded")
+            group[part] = group.max() + 1 + _join(n, n if swings else _MOST_SAMPLES // (len(cuts) - 1))
         _, group, counts = np.unique(group, return_inverse=True, return_counts=True)
         return np.bincount(group, weights=frames) / counts, counts.astype(np.float64)
 
@@ -96,5 +97,5 @@ def _join(n_frames: int, n_instants: int) -> NDArray[np.int64]:
     """Instant of each frame: evenly spread over the root of time, or each frame its own where they are few enough."""
     frame = np.arange(n_frames)
     if n_frames <= n_instants:
-        return frame
-    return np.floor(n_instants * np.sqrt((frame + 0.5) / n_frames)).astype(np.int64)
+        return np.asarray(frame)
+    return np.asarray(np.floor(n_instants * np.sqrt((frame + 0.5) / n_frames)), dtype=np.int64)

@@ -285,11 +285,9 @@ def render(plan: Plan) -> str:
 def _headline(plan: Plan) -> str:
     """Say in a line what was planned with."""
     heating, setup = plan.setup.heating, plan.setup
-    heat = {
-        "flash": f"flash of {heating.energy_j_m2:g} J/m²",
-        "step": f"{heating.flux_w_m2:g} W/m² to the end",
-        "long_pulse": f"{heating.flux_w_m2:g} W/m² for {heating.duration_s:g} s",
-    }[heating.kind]
+    until = "to the end" if heating.stop_s is None else f"for {heating.stop_s:g} s"
+    flash = f"flash of {heating.energy_j_m2:g} J/m²"
+    heat = flash if heating.kind == "flash" else f"{heating.flux_w_m2:g} W/m² {until}"
     return (
         f"{plan.material.name}, {plan.thickness_mm:g} mm; {heat}; "
         f"{setup.duration_s:g} s at {setup.frame_rate_hz:g} Hz, "
