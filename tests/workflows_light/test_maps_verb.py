@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pytest
 from thermo_qc.cli import main
 from thermo_qc.errors import CorruptFileError
 from thermo_qc.io import read_sequence, sha256_of, write_sequence
-from thermo_qc.sequence import Excitation, ThermalSequence
-from thermo_qc.thermography import METHODS, compute_maps, make_method, read_maps
+from thermo_qc.sequence import Defect, Excitation, ThermalSequence, Truth
+from thermo_qc.thermography import METHODS, compute_maps, make_method, read_maps, score_map
 from thermo_qc.workflows import maps as workflow
 
 SHAPE = (24, 30)
@@ -195,3 +196,26 @@ def test_other_files_are_no_maps(recording, tmp_path):
     with pytest.raises(KeyError):
         workflow.run(recording, tmp_path, methods=("ppt",), pictures=False)
         read_maps(tmp_path / "plate 7.maps.h5")["nothing"]
+
+
+def test_known_defects_are_scored_in_every_map(tmp_path, capsys):
+    row, column = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    hole = np.hypot(row - 12, column - 14) < 5
+    truth = Truth(
+        defect_index=hole.astype(np.int16),
+        depth_mm=np.where(hole, 2.5, np.nan).astype(np.float32),
+        defects=(Defect(number=1, name="=H1", depth_mm=2.5, diameter_mm=5.0),),
+    )
+    write_sequence(replace(flash_plate(), truth=truth), tmp_path / "known.h5")
+    command = ["maps", str(tmp_path / "known.h5"), "-o", str(tmp_path), "--methods", "tsr", "pct", "--no-pictures"]
+    assert main(command) == 0
+    assert "known_scores.csv" in capsys.readouterr().out
+    with (tmp_path / "known_scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    stored = read_maps(tmp_path / "known.maps.h5")
+    assert {row["map"] for row in rows} == {image.layer.name for image in stored.images}
+    first = next(row for row in rows if row["map"] == "pct_2")
+    assert first["name"] == "'=H1" and float(first["depth_mm"]) == 2.5
+    expected = score_map(stored["pct_2"], truth.defect_index, pixel_pitch_mm=0.5).defects[0]
+    assert float(first["cnr"]) == pytest.approx(expected.cnr, rel=1e-5)
+    assert max(float(row["cnr"]) for row in rows) > 5

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +18,34 @@ from thermo_qc.errors import ConfigError, MissingFactError, OutputError, Unknown
 from thermo_qc.io import read_region, read_sequence, sha256_of, write_sequence
 from thermo_qc.io.hdf5 import HDF5Frames
 from thermo_qc.preprocess import detect_heating_stop, prepare_sequence
-from thermo_qc.report.map_pictures import draw_map, draw_overview
 from thermo_qc.sequence import ThermalSequence
-from thermo_qc.thermography import METHODS, MapImage, MapSet, compute_maps, make_method, options_of, write_maps
+from thermo_qc.thermography import (
+    METHODS,
+    compute_maps,
+    make_method,
+    options_of,
+    write_maps,
+)
 from thermo_qc.workflows.cases import MEMORY_BYTES, frames_bytes
+from thermo_qc.workflows.map_outputs import draw_all, write_scores
 
 __all__ = ["ALL", "DEFAULT_METHODS", "MapResult", "run"]
 
 log = logging.getLogger(__name__)
 DEFAULT_METHODS = ("tsr", "ppt", "pct", "contrast", "host")
 ALL = "all"
-MOST_PAINTERS = 8
-PICTURES_EACH = 15  # below that a process takes longer to start than to draw
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapResult:
-    """What `run` wrote: the HDF5 file, the pictures, and the methods left out with their reasons."""
+    """What `run` wrote: the HDF5 file, the pictures, the methods left out with their reasons, the scores of defects."""
 
     file: Path
     pictures: tuple[Path, ...]
     overviews: tuple[Path, ...]
     skipped: Mapping[str, str]
     n_maps: int
+    scores: Path | None
 
 
 def run(
@@ -70,8 +71,9 @@ def run(
     recording : Path
         What `thermo_qc.io.read_sequence` reads.
     output : Path
-        Folder: ``<name>.maps.h5`` with everything, ``<name>_<method>.png`` with the maps of a method on one page, and
-        ``<name>_maps/<map>.png``.
+        Folder: ``<name>.maps.h5`` with everything, ``<name>_<method>.png`` with the maps of a method on one page,
+        ``<name>_maps/<map>.png``, and of a recording with its truth ``<name>_scores.csv``: contrast to noise and the
+        like of every defect in every map.
     methods : sequence of str
         Names of the catalogue, or "all". Those of the configuration when empty, else `DEFAULT_METHODS`. What a
         recording is not fit for is an error for a method that was named, and skipped otherwise.
@@ -147,8 +149,14 @@ def run(
         pixel_pitch_mm=sequence.pixel_pitch_mm,
         regions={**masks, "region": maps.region},
     )
-    drawn, pages = _draw(maps, recording, output, sequence.pixel_pitch_mm, threads) if pictures else ((), ())
-    return MapResult(file=target, pictures=drawn, overviews=pages, skipped=maps.skipped, n_maps=len(maps.images))
+    scores = write_scores(maps, sequence, output / f"{_stem(recording)}_scores.csv")
+    drawn: tuple[Path, ...] = ()
+    pages: tuple[Path, ...] = ()
+    if pictures:
+        drawn, pages = draw_all(maps, output, _stem(recording), recording.name, sequence.pixel_pitch_mm, threads)
+    return MapResult(
+        file=target, pictures=drawn, overviews=pages, skipped=maps.skipped, n_maps=len(maps.images), scores=scores
+    )
 
 
 def _settings(config: Path | None, overrides: Sequence[str], methods: Sequence[str]) -> tuple[MapsConfig, bool]:
@@ -225,34 +233,3 @@ def _readable_by_pixel(sequence: ThermalSequence, output: Path) -> Iterator[Ther
             log.info("%s: frames are laid out for reading by pixel", copy)
             write_sequence(replace(sequence, truth=None), copy)
             yield replace(sequence, frames=read_sequence(copy).frames)
-
-
-def _draw(
-    maps: MapSet, recording: Path, output: Path, pixel_pitch_mm: float | None, threads: int | None
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    folder = output / f"{_stem(recording)}_maps"
-    paths = [folder / f"{image.layer.name}.png" for image in maps.images]
-    draw = partial(_draw_one, pixel_pitch_mm=pixel_pitch_mm, note=recording.name)
-    workers = min(threads or os.cpu_count() or 1, MOST_PAINTERS, len(paths) // PICTURES_EACH)
-    if workers < 2:
-        for image, path in zip(maps.images, paths, strict=True):
-            draw(image, path)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            try:
-                list(pool.map(draw, maps.images, paths, chunksize=4))
-            except BrokenProcessPool:
-                raise OutputError(
-                    f"a process that draws pictures into {folder} was killed; free memory or pass --threads 1"
-                ) from None
-    pages = []
-    for method in dict.fromkeys(maps.method_of.values()):
-        images = [image for image in maps.images if maps.method_of[image.layer.name] == method]
-        path = output / f"{_stem(recording)}_{method}.png"
-        draw_overview(images, pixel_pitch_mm=pixel_pitch_mm, title=f"{method}: {recording.name}", path=path)
-        pages.append(path)
-    return tuple(paths), tuple(pages)
-
-
-def _draw_one(image: MapImage, path: Path, *, pixel_pitch_mm: float | None, note: str) -> None:
-    draw_map(image, pixel_pitch_mm=pixel_pitch_mm, note=note, path=path)
