@@ -472,16 +472,16 @@ def test_a_full_disk(
 def test_a_full_disk_leaves_no_half_prediction(
     lab: Path, forest_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from thermo_qc.workflows import predict
+    from thermo_qc.workflows import predict_one
 
     def full(*_: object, **__: object) -> NoReturn:
         from thermo_qc.errors import OutputError
 
         raise OutputError("first.h5 cannot be written: No space left on device; free the disk")
 
-    monkeypatch.setattr(predict, "write_defect_map", full)
+    monkeypatch.setattr(predict_one, "write_defect_map", full)
     recordings = [str(lab / "first.h5"), str(lab / "second.h5")]
-    assert main(["predict", str(forest_run), *recordings, "-o", str(tmp_path / "out")]) == 2
+    assert main(["predict", str(forest_run), *recordings, "-o", str(tmp_path / "out")]) == 3
     assert not list(tmp_path.rglob("first.*"))
 
 

@@ -237,7 +237,26 @@ def _add_result_verbs(table: Any) -> None:
 
     predict = _verb(table, "predict", verbs.predict, "make defect maps of recordings with a trained model")
     _model(predict)
-    predict.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
+    predict.add_argument(
+        "recordings",
+        nargs="+",
+        metavar="INPUT",
+        help="recording, folder (of frames, or of recordings), pattern in quotes, @LIST with one of these per line",
+    )
+    predict.add_argument("--recursive", action="store_true", help="look into the folders in folders as well")
+    predict.add_argument(
+        "--workers",
+        type=_whole(1),
+        metavar="N",
+        help="processes side by side, each with --threads (1 for folders, patterns and lists)",
+    )
+    predict.add_argument(
+        "--memory-gb", type=float, metavar="GB", help="frames in memory at a time, of all workers together (2)"
+    )
+    predict.add_argument("--json", action="store_true", help="one JSON object per recording and line, nothing else")
+    predict.add_argument(
+        "--break-lock", action="store_true", help="take the output folder from another run, which must be gone"
+    )
     predict.add_argument(
         "--min-area-px", type=_whole(1), default=4, metavar="N", help="smaller regions are no indications (4)"
     )

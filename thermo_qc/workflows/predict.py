@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from thermo_qc.errors import InputError, OutputError, ThermoQCError
-from thermo_qc.indications import Indication, find_indications, indications_to_csv
-from thermo_qc.inspection import DefectMap, load_model, predict_sequence, write_defect_map
-from thermo_qc.io import read_region, read_sequence, sha256_of
+from thermo_qc.errors import InputError, ThermoQCError
+from thermo_qc.inspection import load_model
+from thermo_qc.io import sha256_of
 from thermo_qc.models import TrainedModel
-from thermo_qc.report.pictures import draw_prediction
-from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
-from thermo_qc.workflows.cases import MEMORY_BYTES, check_frames, frames_bytes
+from thermo_qc.workflows.batch_workers import WorkerSettings, predict_side_by_side
+from thermo_qc.workflows.cases import MEMORY_BYTES
 from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.lock import FolderLock, locked
 from thermo_qc.workflows.predict_folder import (
-    ENDINGS,
     Prediction,
-    attributes_of,
+    Tables,
     check_apart,
-    check_free,
-    finished,
     name_of,
     output_names,
+    remove_litter,
     stored_results,
-    text_of,
-    write_tables,
 )
+from thermo_qc.workflows.predict_one import Job, Options, compute, failure_of, open_recording, write
+from thermo_qc.workflows.processes import stopped_by_terminate
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
-from thermo_qc.workflows.scoring import representative_frame
 
 __all__ = ["Prediction", "output_names", "run"]
 
 log = logging.getLogger(__name__)
+
+TABLES_S = 10.0  # how old the tables may be while a run goes on
 
 
 def run(
@@ -46,10 +47,14 @@ def run(
     overwrite: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | None = None,
+    memory_bytes: int | None = None,
     min_area_px: int = 4,
     region: Path | None = None,
     sound: Path | None = None,
     facts: dict[str, Any] | None = None,
+    batch: bool = False,
+    break_lock: bool = False,
     on_progress: Callable[[Prediction], object] | None = None,
 ) -> list[Prediction]:
     """Predict every recording; of several, a bad one is listed with its reason and the others go on.
@@ -59,7 +64,7 @@ def run(
     model_path : Path
         Model file or run folder (a ``cv`` run's folds act as an ensemble).
     recordings : sequence of Path
-        Files or folders of frames.
+        Files or folders of frames, see `thermo_qc.workflows.recordings_found.find_recordings`.
     output : Path
         Folder for ``<stem>.h5``, ``.png``, ``.csv`` and the tables: ``summary.csv`` lists every result in the folder
         of the same models and options, ``failures.csv`` the recordings that none of the calls could do.
@@ -70,7 +75,12 @@ def run(
     device : str
         "cpu", "cuda" or "auto".
     threads : int, optional
-        CPU threads.
+        CPU threads of each process; with `workers` all cores are shared out when None.
+    workers : int, optional
+        Processes that work side by side; None: no processes but this one, unless `batch` (then one: a recording that
+        brings down its process does not bring down the run).
+    memory_bytes : int, optional
+        For the frames of all recordings that are in memory at a time (2 GiB); larger ones stay in their files.
     min_area_px : int
         Smaller regions are no indications.
     region : Path, optional
@@ -79,8 +89,12 @@ def run(
         Mask image of a region known to be sound, for models that compare with one.
     facts : dict, optional
         What the files lack, see `thermo_qc.config.Facts`.
+    batch : bool
+        A single recording that fails is listed as well instead of being raised.
+    break_lock : bool
+        Take the output folder from another run that holds it.
     on_progress : callable, optional
-        Called after each recording.
+        Called after each recording, in the order in which they are done.
 
     Returns
     -------
@@ -97,147 +111,108 @@ def run(
     names = output_names(recordings)
     check_apart(names, output)
     models = load_model(model_path, method)
-    if threads is not None:
-        set_threads(threads)
+    hashes = tuple(model.sha256 for model in models)
     identity = {
-        "models": [model.sha256 for model in models],
+        "models": list(hashes),
         "facts": facts or {},
         "min_area_px": min_area_px,
         "region": "" if region is None else sha256_of(region),
         "sound": "" if sound is None else sha256_of(sound),
     }
     fingerprint = fingerprint_of(identity)
-    folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
-    with undone_if_refused(folder):
-        folder.update(model=str(model_path), **identity)
-        results: list[Prediction] = []
-        stored = stored_results(output, fingerprint)
-        for recording, name in names:
-            stem = name_of(recording, stored, name)
-            try:
-                result = _predict_one(
-                    models,
-                    recording,
-                    stem,
-                    output,
-                    device=device,
-                    min_area_px=min_area_px,
-                    region=region,
-                    sound=sound,
-                    facts=facts or {},
-                    run_id=fingerprint,
-                    redo=overwrite,
-                )
-            except OutputError:
-                raise
-            except ThermoQCError as error:
-                if len(recordings) == 1:
-                    raise
-                log.error("%s", error)
-                result = Prediction(recording=recording, stem=stem, error=str(error))
-            results.append(result)
-            if on_progress is not None:
-                on_progress(result)
-        write_tables(folder, results)
-    folder.finish()
-    return results
-
-
-def _predict_one(
-    models: tuple[TrainedModel, ...],
-    recording: Path,
-    stem: str,
-    output: Path,
-    *,
-    device: str,
-    min_area_px: int,
-    region: Path | None,
-    sound: Path | None,
-    facts: dict[str, Any],
-    run_id: str,
-    redo: bool,
-) -> Prediction:
-    base = output / stem
-    if not redo:
-        check_free(base, output, recording, run_id)
-    sequence = read_sequence(recording, **facts)
-    digest = sha256_of(recording)
-    done = None if redo else finished(base, output, run_id, digest)
-    if done is not None:
-        return Prediction(
-            recording=recording,
-            stem=stem,
-            n_indications=done.n_indications,
-            defect_fraction=done.defect_fraction,
-            skipped=True,
-        )
-    if frames_bytes(sequence) <= MEMORY_BYTES:  # a longer one stays in its file
-        sequence = sequence.loaded()
-    check_frames(sequence, str(recording))
-    mask = None if region is None else read_region(region, sequence.frame_shape)
-    sound_mask = None if sound is None else read_region(sound, sequence.frame_shape)
-    prediction = predict_sequence(
-        models, sequence, device=device, region=mask, sound_mask=sound_mask, input_sha256=digest
-    )
-    frame, time_s = representative_frame(sequence)
-    indications = find_indications(
-        prediction.class_map,
-        prediction.probability,
-        class_names=prediction.class_names,
-        depth_mm=prediction.depth_mm,
-        pixel_pitch_mm=prediction.pixel_pitch_mm,
-        signal=frame,
+    options = Options(
+        output=output,
+        run_id=fingerprint,
+        device=device,
         min_area_px=min_area_px,
+        region=region,
+        sound=sound,
+        facts=facts or {},
+        redo=overwrite,
     )
-    fraction = _defect_fraction(prediction)
-    paths = [base.with_name(base.name + ending) for ending in ENDINGS]
-    try:
-        indications_to_csv(indications, paths[0])
-        _draw(
-            sequence,
-            prediction,
-            frame=frame,
-            time_s=time_s,
-            indications=indications,
-            path=paths[1],
-            recording=recording,
-        )
-        write_defect_map(
-            prediction,
-            paths[2],
-            extra_attributes=attributes_of(recording, run_id, n_indications=len(indications), defect_fraction=fraction),
-        )
-    except OutputError:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        raise
-    return Prediction(recording=recording, stem=stem, n_indications=len(indications), defect_fraction=fraction)
+    n_workers = workers if workers is not None else int(batch)
+    room = MEMORY_BYTES if memory_bytes is None else memory_bytes
+    with stopped_by_terminate(), locked(output, break_lock=break_lock) as lock:
+        folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
+        with undone_if_refused(folder):
+            remove_litter(output)
+            folder.update(model=str(model_path), status="running", **identity)
+            stored = stored_results(output, fingerprint)
+            jobs = [
+                Job(number=number, recording=recording, stem=name_of(recording, stored, name))
+                for number, (recording, name) in enumerate(names)
+            ]
+            collected = _Results(Tables(folder, stored), lock, on_progress)
+            try:
+                if n_workers:
+                    settings = WorkerSettings(
+                        model_path=model_path,
+                        method=method,
+                        model_sha256=hashes,
+                        options=options,
+                        threads=threads or max(1, (os.cpu_count() or 1) // n_workers),
+                        memory_bytes=room // n_workers,
+                    )
+                    del models
+                    predict_side_by_side(jobs, settings, n_workers, collected.add)
+                else:
+                    if threads is not None:
+                        set_threads(threads)
+                    raising = len(jobs) == 1 and not batch
+                    _predict_here(jobs, models, options, room, collected.add, raising=raising)
+            except KeyboardInterrupt:
+                remove_litter(output)
+                with suppress(ThermoQCError):  # the interrupt is what is told
+                    collected.write()
+                raise
+            collected.write()
+        folder.finish()
+    return [collected.results[number] for number in range(len(jobs))]
 
 
-def _draw(
-    sequence: ThermalSequence,
-    prediction: DefectMap,
+class _Results:
+    """What is done so far, in memory and in the tables."""
+
+    def __init__(self, tables: Tables, lock: FolderLock, on_progress: Callable[[Prediction], object] | None) -> None:
+        self.results: dict[int, Prediction] = {}
+        self._tables, self._lock, self._on_progress = tables, lock, on_progress
+        self._written = time.monotonic()
+
+    def add(self, job: Job, result: Prediction) -> None:
+        """Take the result of one recording."""
+        if result.error:
+            log.error("%s", result.error)
+        self.results[job.number] = result
+        self._tables.add(result)
+        if time.monotonic() - self._written > TABLES_S:
+            self.write()
+        if self._on_progress is not None:
+            self._on_progress(result)
+
+    def write(self) -> None:
+        """Bring the tables up to date."""
+        self._lock.check()
+        self._tables.write()
+        self._written = time.monotonic()
+
+
+def _predict_here(
+    jobs: Sequence[Job],
+    models: tuple[TrainedModel, ...],
+    options: Options,
+    room_bytes: int,
+    on_result: Callable[[Job, Prediction], None],
     *,
-    frame: Any,
-    time_s: float,
-    indications: tuple[Indication, ...],
-    path: Path,
-    recording: Path,
+    raising: bool,
 ) -> None:
-    rise = bool((sequence.times_s < 0).any())
-    unit = "counts" if sequence.unit == "counts" else ("K" if rise else {"K": "K", "degC": "°C"}[sequence.unit])
-    draw_prediction(
-        frame,
-        prediction.class_map,
-        class_names=prediction.class_names,
-        pixel_pitch_mm=prediction.pixel_pitch_mm,
-        indications=indications,
-        title=f"{text_of(Path(recording.name))}: {'rise' if rise else 'frame'} at {time_s:.4g} s",
-        unit=unit,
-        path=path,
-    )
-
-
-def _defect_fraction(prediction: DefectMap) -> float:
-    used = prediction.class_map != IGNORE_LABEL
-    return float(((prediction.class_map > 0) & used).sum() / max(1, used.sum()))
+    """Predict one recording after the other in this process."""
+    for job in jobs:
+        try:
+            opened = open_recording(job, options, lambda size: size <= room_bytes)
+            result = opened if isinstance(opened, Prediction) else write(compute(opened, models, options), options)
+            del opened
+        except Exception as error:
+            if raising:
+                raise
+            result = failure_of(job, error)
+        on_result(job, result)

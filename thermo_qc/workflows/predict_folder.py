@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +16,34 @@ import h5py
 
 from thermo_qc.errors import InputError, OutputError
 from thermo_qc.io import write_csv
+from thermo_qc.io.frame_folder import natural_key
 from thermo_qc.workflows.run_folder import RunFolder
 
 __all__ = [
     "ENDINGS",
     "Prediction",
     "StoredResult",
+    "Tables",
     "attributes_of",
     "check_apart",
     "check_free",
     "finished",
     "name_of",
     "output_names",
+    "remove_litter",
     "stored_results",
     "text_of",
-    "write_tables",
 ]
 
 ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
 _OWN = ("summary", "failures")  # tables of the run itself
+_LITTER = re.compile(r"\.[0-9a-f]{12}\.part")
+_MAX_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What became of one recording: its output stem and either counts or the reason why it failed."""
+    """What became of one recording: its output stem, counts or the reason why it failed, seconds of each step."""
 
     recording: Path
     stem: str
@@ -43,6 +51,9 @@ class Prediction:
     defect_fraction: float = 0.0
     skipped: bool = False
     error: str = ""
+    read_s: float = 0.0
+    compute_s: float = 0.0
+    write_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +64,7 @@ class StoredResult:
     place: str
     stem: str
     digest: str
+    facts_digest: str
     n_indications: int
     defect_fraction: float
 
@@ -61,8 +73,12 @@ def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     """Give every recording its own output stem, relative to the output folder.
 
     Files of one name in different folders keep their folders below the deepest common one; files that differ only in
-    their ending keep the ending.
+    their ending keep the ending. A name that is too long with the endings of the results is cut and gets a hash.
     """
+    return [(path, _fitting(name)) for path, name in _whole_names(recordings)]
+
+
+def _whole_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     stems = Counter(path.stem for path in recordings)
     names = ["" if stems[path.stem] > 1 else path.name if path.stem in _OWN else path.stem for path in recordings]
     if all(names):
@@ -80,12 +96,23 @@ def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     ]
 
 
+def _fitting(stem: str) -> str:
+    name = Path(stem).name
+    size = _MAX_NAME_BYTES - max(map(len, ENDINGS))
+    if len(os.fsencode(name)) <= size:
+        return stem
+    mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"
+    while len(os.fsencode(name)) > size - len(mark):
+        name = name[:-1]
+    return str(Path(stem).with_name(name + mark))
+
+
 def check_apart(names: Sequence[tuple[Path, str]], output: Path) -> None:
     """Refuse an output folder where a result would replace one of the recordings."""
-    own = {path.resolve() for path, _ in names}
+    own, home = {str(path.resolve()) for path, _ in names}, output.resolve()
     for path, stem in names:
         for ending in ENDINGS:
-            if (output / f"{stem}{ending}").resolve() in own:
+            if os.path.normpath(home / f"{stem}{ending}") in own:
                 raise OutputError(
                     f"the results of {path} would replace the recording {output / f'{stem}{ending}'}; "
                     "choose another output folder"
@@ -98,13 +125,14 @@ def _common_parent(paths: Sequence[Path]) -> Path:
 
 
 def attributes_of(
-    recording: Path, run_id: str, *, n_indications: int, defect_fraction: float
+    recording: Path, run_id: str, *, n_indications: int, defect_fraction: float, facts_digest: str = ""
 ) -> dict[str, str | int | float]:
     """Attributes by which a defect map is found again."""
     return {
         "run": run_id,
         "recording": text_of(recording),
         "recording_place": _place(recording),
+        "facts_sha256": facts_digest,
         "n_indications": n_indications,
         "defect_fraction": defect_fraction,
     }
@@ -136,10 +164,22 @@ def name_of(recording: Path, stored: Mapping[str, StoredResult], name: str) -> s
     return name if known is None else known.stem
 
 
-def finished(base: Path, output: Path, run_id: str, digest: str) -> StoredResult | None:
-    """Return the whole result at `base` if it is of these models and options and of a recording with this SHA-256."""
+def finished(base: Path, output: Path, run_id: str, digest: str, facts_digest: str = "") -> StoredResult | None:
+    """Return the whole result at `base` if it is of these models and options and of a recording with these SHA-256.
+
+    Parameters
+    ----------
+    base : Path
+        Path of the result without ending.
+    output : Path
+        Folder of the results.
+    run_id : str
+        Fingerprint of models and options.
+    digest, facts_digest : str
+        Of the recording, and of the facts beside it.
+    """
     result = _stored(_map_at(base), output, run_id) if _is_whole(base) else None
-    return result if result is not None and result.digest == digest else None
+    return result if result is not None and (result.digest, result.facts_digest) == (digest, facts_digest) else None
 
 
 def check_free(base: Path, output: Path, recording: Path, run_id: str) -> None:
@@ -158,43 +198,68 @@ def check_free(base: Path, output: Path, recording: Path, run_id: str) -> None:
         )
 
 
-def write_tables(folder: RunFolder, results: Sequence[Prediction]) -> None:
-    """Write ``summary.csv`` and ``failures.csv``: this call's recordings, and those of earlier calls in the folder.
+class Tables:
+    """``summary.csv`` and ``failures.csv``: this call's recordings, and those of earlier calls in the folder.
 
     Parameters
     ----------
     folder : RunFolder
         Of this run; its record keeps the failures for later calls.
-    results : sequence of Prediction
-        Of this call.
-
-    Raises
-    ------
-    OutputError
-        When a table cannot be written.
+    stored : mapping
+        Whole results of the same models and options, see `stored_results`.
     """
-    now = {_place(result.recording) for result in results}
-    failures = [entry for entry in folder.record.get("failures") or [] if entry["place"] not in now]
-    failures += [
-        {"place": _place(result.recording), "recording": text_of(result.recording), "reason": result.error}
-        for result in results
-        if result.error
-    ]
-    failed = {entry["place"] for entry in failures}
-    stored = stored_results(folder.path, str(folder.record["fingerprint"])).values()
-    rows = [
-        (result.recording, result.stem, result.n_indications, result.defect_fraction)
-        for result in sorted(stored, key=lambda result: result.stem)
-        if result.place not in failed
-    ]
-    columns = ("recording", "result", "n_indications", "defect_fraction")
-    write_csv(folder.path / "summary.csv", columns, rows, digits=6)
-    if failures:
-        reasons = [(entry["recording"], entry["reason"]) for entry in failures]
-        write_csv(folder.path / "failures.csv", ("recording", "reason"), reasons)
-    else:
-        (folder.path / "failures.csv").unlink(missing_ok=True)
-    folder.update(failures=failures)
+
+    def __init__(self, folder: RunFolder, stored: Mapping[str, StoredResult]) -> None:
+        self._folder, self._rows = folder, {place: _row(result) for place, result in stored.items()}
+        self._failures: dict[str, dict[str, str]] = {
+            entry["place"]: entry for entry in folder.record.get("failures") or []
+        }
+
+    def add(self, result: Prediction) -> None:
+        """Take in what became of a recording."""
+        place = _place(result.recording)
+        self._failures.pop(place, None)
+        if result.error:
+            recording = text_of(result.recording)
+            self._failures[place] = {"place": place, "recording": recording, "reason": result.error}
+        else:
+            self._rows[place] = (
+                text_of(result.recording),
+                result.stem,
+                result.n_indications,
+                result.defect_fraction,
+            )
+
+    def write(self) -> None:
+        """Write both tables; the recordings stand in the order of their names.
+
+        Raises
+        ------
+        OutputError
+            When a table cannot be written.
+        """
+        rows = sorted((row for place, row in self._rows.items() if place not in self._failures), key=lambda row: row[1])
+        columns = ("recording", "result", "n_indications", "defect_fraction")
+        write_csv(self._folder.path / "summary.csv", columns, rows, digits=6)
+        failures = sorted(self._failures.values(), key=lambda entry: natural_key(Path(entry["place"])))
+        if failures:
+            reasons = [(entry["recording"], entry["reason"]) for entry in failures]
+            write_csv(self._folder.path / "failures.csv", ("recording", "reason"), reasons)
+        else:
+            (self._folder.path / "failures.csv").unlink(missing_ok=True)
+        self._folder.update(failures=failures)
+
+
+def _row(result: StoredResult) -> tuple[str, str, int, float]:
+    return result.recording, result.stem, result.n_indications, result.defect_fraction
+
+
+def remove_litter(output: Path) -> None:
+    """Remove what an interrupted writing left; only for who holds the folder's lock."""
+    for path in output.rglob(".*.part"):
+        if _LITTER.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _place(recording: Path) -> str:
@@ -226,6 +291,7 @@ def _stored(path: Path, output: Path, run_id: str) -> StoredResult | None:
                 place=str(attributes["recording_place"]),
                 stem=str(path.relative_to(output))[: -len(ENDINGS[-1])],
                 digest=str(attributes["input_sha256"]),
+                facts_digest=str(attributes.get("facts_sha256", "")),
                 n_indications=int(attributes["n_indications"]),
                 defect_fraction=float(attributes["defect_fraction"]),
             )

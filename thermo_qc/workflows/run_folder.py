@@ -19,6 +19,7 @@ from typing import Any
 from thermo_qc import __version__
 from thermo_qc.errors import OutputError, ThermoQCError
 from thermo_qc.io import write_json
+from thermo_qc.workflows.lock import LOCK
 
 __all__ = ["RunFolder", "fingerprint_of", "open_run", "read_run", "remove_run", "undone_if_refused", "versions"]
 
@@ -46,7 +47,7 @@ RESULTS: dict[str, tuple[str, ...]] = {  # what makes a broken run worth continu
     "demo": ("data/*.h5",),
 }
 _FOLD = re.compile(r"fold_\d+")
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", LOCK}
 _PACKAGES = (
     "numpy",
     "scipy",

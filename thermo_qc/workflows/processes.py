@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pickle import PicklingError
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any, TypeVar
 
 from thermo_qc.errors import ThermoQCError
 
-__all__ = ["run_side_by_side"]
+__all__ = ["end_process", "end_with_parent", "how_it_ended", "run_side_by_side", "stopped_by_terminate"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -79,7 +79,7 @@ def run_side_by_side(
                 else:
                     results[position] = content
                     del running[pipe]
-                    _end(pipe, process)
+                    end_process(pipe, process)
     finally:
         _stop(running)
     return [results[position] for position in range(len(jobs))]
@@ -104,20 +104,21 @@ def _receive(pipe: Connection, process: SpawnProcess) -> tuple[str, Any]:
     except (EOFError, OSError):
         process.join(_PATIENCE_S)
         raise ThermoQCError(
-            f"a process ended without a result ({_how(process.exitcode)}), perhaps for want of memory; free some and "
-            "give the same command again, it continues"
+            f"a process ended without a result ({how_it_ended(process.exitcode)}), perhaps for want of memory; free "
+            "some and give the same command again, it continues"
         ) from None
     return str(kind), content
 
 
-def _how(exit_code: int | None) -> str:
+def how_it_ended(exit_code: int | None) -> str:
+    """Say by what a process ended."""
     if exit_code is not None and exit_code < 0:
         with suppress(ValueError):
             return f"killed by {signal.Signals(-exit_code).name}"
     return f"exit code {exit_code}"
 
 
-def _end(pipe: Connection, process: SpawnProcess) -> None:
+def end_process(pipe: Connection, process: SpawnProcess) -> None:
     """Wait for a process that has nothing more to do."""
     pipe.close()
     process.join(_PATIENCE_S)
@@ -131,13 +132,13 @@ def _stop(running: dict[Connection, tuple[int, SpawnProcess]]) -> None:
     for _, process in running.values():
         process.terminate()
     for pipe, (_, process) in running.items():
-        _end(pipe, process)
+        end_process(pipe, process)
 
 
 def _child(pipe: Connection) -> None:
     """Run one job; what it needs is imported only after signals and the watch over the parent are set."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the same interrupt and stops this process
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
     try:
         function, job = pipe.recv()
         answer = _RESULT, function(job, lambda message: pipe.send((_MESSAGE, message)))
@@ -156,8 +157,22 @@ def _send_error(pipe: Connection, error: BaseException) -> None:
         pipe.send((_ERROR, ThermoQCError(f"{type(error).__name__}: {error}")))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when its parent has ended; for a thread of its own."""
     parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def stopped_by_terminate() -> Iterator[None]:
+    """Let SIGTERM do in the block what Ctrl-C does: raise `KeyboardInterrupt`, so that everything is cleaned up."""
+    usable = current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if usable:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if usable:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

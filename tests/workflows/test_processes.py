@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from thermo_qc.errors import ConfigError, ThermoQCError
-from thermo_qc.workflows.demo_processes import run_side_by_side
+from thermo_qc.workflows.processes import run_side_by_side
 
 Tell = Callable[[tuple[int, int]], None]
 
 SCRIPT = """
 import sys, time
-from thermo_qc.workflows.demo_processes import run_side_by_side
+from thermo_qc.workflows.processes import run_side_by_side
 
 def write_on(job, tell):
     tell(job)

@@ -1,0 +1,238 @@
+"""Processes that predict recordings; one that dies costs the recording that it worked on, and is replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from thermo_qc.errors import ModelError, ThermoQCError
+from thermo_qc.workflows.predict_folder import Prediction
+from thermo_qc.workflows.predict_one import Job, Options
+from thermo_qc.workflows.processes import end_process, end_with_parent, how_it_ended
+
+__all__ = ["WorkerSettings", "predict_side_by_side"]
+
+AHEAD = 2  # recordings that a process has and has not computed: one is computed, one is read
+_PATIENCE_S = 10.0
+_READY, _COMPUTED, _DONE, _ERROR = "ready", "computed", "done", "error"
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """What every process needs.
+
+    Parameters
+    ----------
+    model_path : Path
+        Model file or run folder.
+    method : str, optional
+        Which run in it.
+    model_sha256 : tuple of str
+        Of the models that the run started with.
+    options : Options
+        Of the run.
+    threads : int
+        Of each process.
+    memory_bytes : int
+        Room for frames in each process.
+    """
+
+    model_path: Path
+    method: str | None
+    model_sha256: tuple[str, ...]
+    options: Options
+    threads: int
+    memory_bytes: int
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: SpawnProcess
+    pipe: Connection
+    ready: bool = False
+    jobs: dict[int, Job] = field(default_factory=dict)  # not done
+    ahead: set[int] = field(default_factory=set)  # of these not computed
+
+    def takes(self, job: Job) -> bool:
+        """Whether it may get a job now."""
+        busy_alone = any(other.alone for other in self.jobs.values())
+        return self.ready and not busy_alone and (not self.jobs if job.alone else len(self.ahead) < AHEAD)
+
+
+def predict_side_by_side(
+    jobs: Sequence[Job], settings: WorkerSettings, n_workers: int, on_result: Callable[[Job, Prediction], None]
+) -> None:
+    """Predict recordings in processes of their own.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Started in this order.
+    settings : WorkerSettings
+        For every process.
+    n_workers : int
+        Processes.
+    on_result : callable
+        Called in this process as each recording is done, in whatever order that happens.
+
+    Raises
+    ------
+    ThermoQCError
+        When a process cannot start its work at all. A recording at which a process dies is a result with a reason:
+        those that the process had at that time are tried once more, each alone.
+    """
+    waiting = deque(jobs)
+    workers: list[_Worker] = []
+    n_left = len(jobs)
+    try:
+        while n_left:
+            while len(workers) < min(n_workers, n_left):
+                workers.append(_start(settings))
+            _hand_out(waiting, workers)
+            by_pipe: dict[Any, _Worker] = {worker.pipe: worker for worker in workers}
+            for pipe in wait(list(by_pipe)):
+                worker = by_pipe[pipe]
+                message = _receive(worker)
+                if message is None:
+                    workers.remove(worker)
+                    lost = _bury(worker, waiting)
+                    for job, result in lost:
+                        n_left -= 1
+                        on_result(job, result)
+                elif message[0] == _DONE:
+                    n_left -= 1
+                    job = worker.jobs.pop(message[1])
+                    worker.ahead.discard(message[1])
+                    on_result(job, message[2])
+        for worker in workers:
+            with suppress(OSError):
+                worker.pipe.send(None)
+    except BaseException:
+        for worker in workers:
+            worker.process.kill()  # what it was writing has another name yet
+        raise
+    finally:
+        for worker in workers:
+            end_process(worker.pipe, worker.process)
+
+
+def _hand_out(waiting: deque[Job], workers: list[_Worker]) -> None:
+    """Give the next recordings to the processes that have the fewest."""
+    while waiting:
+        able = [worker for worker in workers if worker.takes(waiting[0])]
+        if not able:
+            return
+        worker = min(able, key=lambda one: len(one.ahead))
+        job = waiting.popleft()
+        worker.jobs[job.number] = job
+        worker.ahead.add(job.number)
+        with suppress(OSError):  # it is gone: the pipe says so when it is read
+            worker.pipe.send(job)
+
+
+def _start(settings: WorkerSettings) -> _Worker:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_child, args=(theirs, settings), daemon=False)
+    kept = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(settings.threads)))
+    try:
+        process.start()
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+    theirs.close()
+    return _Worker(process=process, pipe=ours)
+
+
+def _receive(worker: _Worker) -> tuple[Any, ...] | None:
+    """One message of a process, None when it has died."""
+    try:
+        message: tuple[Any, ...] = worker.pipe.recv()
+    except (EOFError, OSError):
+        return None
+    if message[0] == _ERROR:
+        raise message[1]
+    if message[0] == _READY:
+        worker.ready = True
+    elif message[0] == _COMPUTED:
+        worker.ahead.discard(message[1])
+    return message
+
+
+def _bury(worker: _Worker, waiting: deque[Job]) -> list[tuple[Job, Prediction]]:
+    """Put back what a dead process had, each to be done alone; the only one that it had is the one that failed."""
+    worker.process.join(_PATIENCE_S)
+    how = how_it_ended(worker.process.exitcode)
+    end_process(worker.pipe, worker.process)
+    if not worker.ready:
+        raise ThermoQCError(f"a worker process could not start ({how}); free memory or give fewer --workers")
+    jobs = list(worker.jobs.values())
+    if len(jobs) > 1:
+        waiting.extendleft(replace(job, alone=True) for job in reversed(jobs))
+        return []
+    reason = "the process that worked on it ended ({}), perhaps for want of memory; give fewer --workers or crop it"
+    return [
+        (job, Prediction(recording=job.recording, stem=job.stem, error=f"{job.recording}: {reason.format(how)}"))
+        for job in jobs
+    ]
+
+
+def _child(pipe: Connection, settings: WorkerSettings) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the same interrupt and stops this process
+    Thread(target=end_with_parent, daemon=True).start()
+    sending = Lock()
+
+    def send(*message: Any) -> None:
+        with sending:
+            pipe.send(message)
+
+    try:
+        _work(pipe, settings, send)
+    except ThermoQCError as error:
+        with suppress(OSError):
+            send(_ERROR, error)
+    except (OSError, MemoryError) as error:
+        with suppress(OSError):
+            send(_ERROR, ThermoQCError(f"a worker process could not go on: {error}; free memory or disk"))
+
+
+def _work(pipe: Connection, settings: WorkerSettings, send: Callable[..., None]) -> None:
+    from thermo_qc.inspection import load_model
+    from thermo_qc.workflows.batch_pipeline import Pipeline, Room
+    from thermo_qc.workflows.evaluate import set_threads
+
+    set_threads(settings.threads)
+    models = load_model(settings.model_path, settings.method)
+    if tuple(model.sha256 for model in models) != settings.model_sha256:
+        raise ModelError(f"{settings.model_path} was changed while the run used it; give the command again")
+
+    def next_job() -> Job | None:
+        try:
+            job: Job | None = pipe.recv()
+        except EOFError:
+            return None
+        return job
+
+    send(_READY)
+    Pipeline(
+        models,
+        settings.options,
+        Room(settings.memory_bytes),
+        tell=lambda job, result: send(_DONE, job.number, result),
+        computed=lambda job: send(_COMPUTED, job.number),
+    ).run(next_job)
