@@ -65,7 +65,7 @@ def _kill(process: subprocess.Popen[str], out: Path, wait_s: float, whole_group:
 def _disturb(
     forest_run: Path, batch: Path, folder: Path, expected: dict[str, str], seconds: float, rounds: int
 ) -> tuple[int, int]:
-    """Kill `rounds` times, each run continuing the one before until all is done; give kills, and runs that were whole."""
+    """Kill `rounds` times, each run continuing the one before; give kills, and runs that ended whole."""
     rng = np.random.default_rng(rounds)
     n_killed = n_whole = 0
     while n_killed < rounds:

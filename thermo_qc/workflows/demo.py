@@ -14,8 +14,8 @@ from thermo_qc.evaluation import render_table
 from thermo_qc.io import write_csv, write_json, write_text
 from thermo_qc.workflows.demo_methods import run_methods
 from thermo_qc.workflows.demo_plan import Plan, load_plan, resource
-from thermo_qc.workflows.processes import run_side_by_side
 from thermo_qc.workflows.demo_progress import Progress, progress_bar
+from thermo_qc.workflows.processes import run_side_by_side
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run
 
 __all__ = ["load_plan", "run"]

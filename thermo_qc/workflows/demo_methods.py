@@ -16,9 +16,9 @@ from thermo_qc.io import load_manifest
 from thermo_qc.workflows.cases import LabelledRecording, load_recordings
 from thermo_qc.workflows.cv import cross_validate
 from thermo_qc.workflows.demo_plan import Method, resource
-from thermo_qc.workflows.processes import run_side_by_side
 from thermo_qc.workflows.demo_progress import Progress, Tell
 from thermo_qc.workflows.evaluate import evaluate_models, set_threads
+from thermo_qc.workflows.processes import run_side_by_side
 from thermo_qc.workflows.run_folder import read_run
 from thermo_qc.workflows.train import Experiment
 
