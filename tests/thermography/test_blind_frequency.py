@@ -8,10 +8,13 @@ from scipy.optimize import brentq
 
 from thermo_qc.errors import SequenceError
 from thermo_qc.thermography import (
+    CLOSED_FORM_FACTOR,
     blind_frequency,
     compute_ppt,
     depth_from_blind_frequency_mm,
     phase_noise_rad,
+    slab_response,
+    spectrum_matrix,
 )
 
 ALPHA = 0.2
@@ -60,6 +63,25 @@ def test_no_contrast_or_no_end_of_it_is_nan():
     assert np.isnan(found).all()
 
 
+@pytest.mark.parametrize("times", [np.arange(1, 600) * 0.05 + 0.015, np.arange(1, 401) * 0.1])
+def test_recorded_curves_give_the_spectrum_of_whole_ones(times):
+    """Frames from 0.07 or 0.1 s to 30 or 40 s, without the first moments and the end of the cooling."""
+    depths = np.array([0.8, 1.0, 1.3, 1.6])
+    curves = np.stack([slab_response(times, thickness_mm=z, diffusivity_mm2_s=ALPHA) / z for z in depths], axis=1)
+    sound = 1 / np.sqrt(np.pi * ALPHA * times)
+    wanted = np.geomspace(1 / 30, 2.0, 64)
+    matrix = spectrum_matrix(times, wanted)
+    phase = np.angle(matrix @ curves)
+    inside = slice(12, 45)
+    expected = layer_phase(wanted, 1.0)[inside]
+    found = ((phase[:, 1] - np.angle(matrix @ sound) + np.pi) % (2 * np.pi) - np.pi)[inside]
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    blind = blind_frequency(phase, np.angle(matrix @ sound), wanted, threshold_rad=0.03)
+    np.testing.assert_allclose(depth_from_blind_frequency_mm(blind, ALPHA, CLOSED_FORM_FACTOR), depths, rtol=0.02)
+    with pytest.raises(SequenceError, match="times start at 0 s"):
+        spectrum_matrix(times - times[0], wanted)
+
+
 def test_noise_of_the_phase():
     rng = np.random.default_rng(0)
     times = np.arange(200) * 0.1
@@ -68,6 +90,8 @@ def test_noise_of_the_phase():
     clean = compute_ppt(curve, times, (2, 5, 20))
     expected = phase_noise_rad(clean.amplitude, 0.05, np.full(200, 0.1))
     np.testing.assert_allclose(found.phase_rad.std(axis=1), expected, rtol=0.06)
+    each = phase_noise_rad(clean.amplitude, 0.05, np.full((3, 200), 0.1))
+    np.testing.assert_allclose(each, expected)
     assert np.isinf(phase_noise_rad(np.zeros(1), 0.1, np.ones(3)))
 
 

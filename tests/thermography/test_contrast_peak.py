@@ -62,6 +62,14 @@ def test_largest_contrast_between_frames_and_above_the_noise():
     assert np.isnan(found.largest[2]) and np.isfinite(found.largest[[0, 1, 3]]).all()
 
 
+def test_a_plateau_has_no_peak():
+    sound = 1 / np.sqrt(TIMES)
+    rise = sound + 0.3 * (1 - np.exp(-TIMES))
+    noisy = rise[:, None] + np.random.default_rng(0).normal(0, 0.02, (TIMES.size, 500))
+    found = find_contrast_peak(noisy, sound, TIMES, noise=0.02)
+    assert np.isnan(found.time_s).mean() > 0.99 and (found.largest > 0.28).all()
+
+
 def test_noise_alone_makes_no_peak():
     sound = 1 / np.sqrt(TIMES)
     noise = np.random.default_rng(1).normal(0, 0.02, (TIMES.size, 2000))

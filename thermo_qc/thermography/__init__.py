@@ -2,9 +2,11 @@
 
 from thermo_qc.thermography.blind_frequency import (
     BLIND_FACTOR,
+    CLOSED_FORM_FACTOR,
     blind_frequency,
     depth_from_blind_frequency_mm,
     phase_noise_rad,
+    spectrum_matrix,
 )
 from thermo_qc.thermography.catalogue import METHODS
 from thermo_qc.thermography.contrast import (
@@ -71,7 +73,12 @@ from thermo_qc.thermography.slab import half_space_response, slab_flash, slab_re
 from thermo_qc.thermography.slab_fit import SlabFit, fit_slab
 from thermo_qc.thermography.step_heating import LineFit, StepHeatingMaps, fit_line, fit_sqrt_time
 from thermo_qc.thermography.tsr import TSRFit, fit_tsr, synthetic, tsr_derivatives
-from thermo_qc.thermography.tsr_depth import depth_from_peak_mm, second_derivative_noise, second_derivative_peak
+from thermo_qc.thermography.tsr_depth import (
+    dense_part,
+    depth_from_peak_mm,
+    second_derivative_noise,
+    second_derivative_peak,
+)
 from thermo_qc.thermography.tsr_maps import TSRMaps
 from thermo_qc.thermography.virtual_wave import slab_rise, virtual_wave_kernel
 from thermo_qc.thermography.virtual_wave_inverse import (
@@ -85,6 +92,7 @@ from thermo_qc.thermography.virtual_wave_maps import VirtualWaveMaps
 
 __all__ = [
     "BLIND_FACTOR",
+    "CLOSED_FORM_FACTOR",
     "METHODS",
     "PCT",
     "PPT",
@@ -146,6 +154,7 @@ __all__ = [
     "contrast_to_noise",
     "contrast_to_noise_map",
     "dac_law",
+    "dense_part",
     "depth_from_blind_frequency_mm",
     "depth_from_peak_mm",
     "depth_scale_mm",
@@ -189,6 +198,7 @@ __all__ = [
     "slice_tomograms",
     "sound_ring",
     "sparse_images",
+    "spectrum_matrix",
     "standard_contrast",
     "synthetic",
     "tanimoto",

@@ -58,7 +58,8 @@ def find_contrast_peak(
     noise : float
         Standard deviation of a pixel in one frame, in the unit of the rise; 0 when nothing is to be left out.
     noise_factor : float
-        A peak counts above so many standard deviations of the smoothed curve at its time.
+        A peak counts that stands so many standard deviations of the smoothed curve above zero and above the end
+        of the window.
     slope : bool
         The steepest rise of the contrast instead of its maximum.
     width : float
@@ -91,11 +92,13 @@ def find_contrast_peak(
     smooth = matrix.astype(values.dtype) @ values.reshape(times.size, -1)
     contrast = smooth - (matrix @ reference)[:, None]
     found = find_timegram(contrast, np.log(grid), noise_factor * noise * gain)
+    # On a plateau noise makes a maximum anywhere: a peak stands above the end of the curve.
+    stands = found.contrast > contrast[-1] + noise_factor * noise * gain[-1]
     whole = np.isfinite(contrast).all(axis=0)
     shape = values.shape[1:]
     return ContrastPeak(
-        time_s=np.exp(found.time_s).reshape(shape),
-        height=found.contrast.reshape(shape),
+        time_s=np.where(stands, np.exp(found.time_s), np.nan).reshape(shape),
+        height=np.where(stands, found.contrast, np.nan).reshape(shape),
         largest=np.where(whole, contrast.max(axis=0), np.nan).reshape(shape),
     )
 

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, MissingFactError, SequenceError, ThermoQCError
-from thermo_qc.thermography.blind_frequency import BLIND_FACTOR, blind_frequency, phase_noise_rad
+from thermo_qc.thermography.blind_frequency import (
+    CLOSED_FORM_FACTOR,
+    blind_frequency,
+    phase_noise_rad,
+    spectrum_matrix,
+)
 from thermo_qc.thermography.contrast_peak import find_contrast_peak
 from thermo_qc.thermography.depth_calibration import depth_scale_mm
-from thermo_qc.thermography.ppt import fourier_matrix
 from thermo_qc.thermography.scene import Layer, Scene
 from thermo_qc.thermography.tsr import check_tsr, fit_block
-from thermo_qc.thermography.tsr_depth import second_derivative_noise, second_derivative_peak
+from thermo_qc.thermography.tsr_depth import dense_part, second_derivative_noise, second_derivative_peak
 from thermo_qc.thermography.warn_once import warn_once
 
 __all__ = ["PEAK_SLOPE_FACTOR", "SECOND_DERIVATIVE_FACTOR", "DepthEstimate", "DepthMaps"]
@@ -39,8 +43,9 @@ _LIMITS = {
     "there is no maximum): it grows from about 1 with depth over width and must be calibrated; needs a sound reference",
     "peak_slope": f"L = factor sqrt(alpha ts), factor pi / sqrt(3.64) after a flash on a plate much thicker than L; "
     f"{_WIDE}, but less bent by sideways flow than the largest contrast; needs a sound reference",
-    "blind_frequency": f"L = factor sqrt(alpha / (pi fb)); the factor depends on threshold, sampling and window (about "
-    f"1.8 in practice, pi / 2 in one dimension without noise); {_WIDE}; needs a sound reference and even frame times",
+    "blind_frequency": "L = factor sqrt(alpha / (pi fb)); factor 1.437 at a phase contrast of 0.03 rad in one "
+    "dimension (pi / 2 without noise and threshold; about 1.8 for plain transforms in the literature): "
+    f"it depends on the noise; {_WIDE}; needs a sound reference, even frame times and a recording longer than 2 / fb",
 }
 _SOURCES = {
     "second_derivative": "10.1117/1.1566969",
@@ -66,7 +71,7 @@ class DepthMaps:
     noise_factor : float
         Peaks and phase contrasts below so many standard deviations of the noise do not count.
     order : int
-        Of the TSR polynomial.
+        Of the TSR polynomial, through the frames that lie close enough in ln t (`dense_part`).
     min_second_derivative : float
         Smaller peaks are taken for the polynomial's own waves; a wide insulating defect makes 0.474.
     width : float
@@ -76,8 +81,6 @@ class DepthMaps:
         other sign.
     n_frequencies : int
         Evenly over ln f, from the lowest resolved frequency to the highest.
-    window : str
-        Of the Fourier transform, one of `thermo_qc.thermography.ppt.WINDOWS`.
     t_start_s, t_end_s : float, optional
         Part of the cooling after the flash's middle or the heating stop.
     quantities : bool
@@ -89,14 +92,13 @@ class DepthMaps:
     second_derivative_factor: float = SECOND_DERIVATIVE_FACTOR
     contrast_peak_factor: float = 1.0
     peak_slope_factor: float = PEAK_SLOPE_FACTOR
-    blind_frequency_factor: float = BLIND_FACTOR
+    blind_frequency_factor: float = CLOSED_FORM_FACTOR
     noise_factor: float = 5.0
-    order: int = 7
+    order: int = 9
     min_second_derivative: float = 0.1
     width: float = 0.25
     min_phase_rad: float = 0.03
     n_frequencies: int = 64
-    window: str = "none"
     t_start_s: float | None = None
     t_end_s: float | None = None
     quantities: bool = True
@@ -184,12 +186,13 @@ class DepthMaps:
     ) -> NDArray[np.float64]:
         noise = float(scene.noise or 0.0)
         if estimate == "second_derivative":
-            fit = fit_block(curves, times, self.order, None, r2=False)
-            time, value = second_derivative_peak(fit, n_times=200)
-            limit = self.noise_factor * second_derivative_noise(fit, times, time, noise)
+            dense = dense_part(times)
+            fit = fit_block(curves[dense], times[dense], self.order, None, r2=False)
+            time, value = second_derivative_peak(fit, n_times=200, margin=0.12)
+            limit = self.noise_factor * second_derivative_noise(fit, times[dense], time, noise)
             return np.where((value > limit) & (value > self.min_second_derivative), time, np.nan)
         if estimate == "blind_frequency":
-            return self._blind(curves, scene.reference()[part], times, noise)
+            return self._blind(curves, times, part, scene)
         return find_contrast_peak(
             curves,
             scene.reference()[part],
@@ -201,25 +204,25 @@ class DepthMaps:
         ).time_s
 
     def _blind(
-        self, curves: NDArray[np.float32], sound: NDArray[np.float64], times: NDArray[np.float64], noise: float
+        self, curves: NDArray[np.float32], times: NDArray[np.float64], part: slice, scene: Scene
     ) -> NDArray[np.float64]:
-        frequencies, matrix = self._transform(times)
-        real, imaginary = np.split(matrix.astype(np.float32) @ curves, 2)
-        sound_real, sound_imaginary = np.split(matrix @ sound, 2)
-        weights = np.hypot(matrix[0], matrix[frequencies.size])
-        spread = phase_noise_rad(np.hypot(real, imaginary), noise, weights)
+        frequencies, matrix = self._transform(times, scene)
+        real, imaginary = matrix.real.astype(np.float32) @ curves, matrix.imag.astype(np.float32) @ curves
+        spread = phase_noise_rad(np.hypot(real, imaginary), float(scene.noise or 0.0), np.abs(matrix))
         return blind_frequency(
             np.arctan2(imaginary, real),
-            np.arctan2(sound_imaginary, sound_real),
+            np.angle(matrix @ scene.reference()[part]),
             frequencies,
             threshold_rad=np.maximum(self.noise_factor * spread, self.min_phase_rad),
         )
 
-    def _transform(self, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _transform(
+        self, times: NDArray[np.float64], scene: Scene
+    ) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
         step = float(times[-1] - times[0]) / (times.size - 1)
         lowest, highest = 1 / (times.size * step), 0.5 / step
         wanted = np.exp(np.linspace(np.log(lowest), np.log(highest), self.n_frequencies + 1))[:-1]
-        return fourier_matrix(times, frequencies_hz=tuple(wanted), window=self.window)
+        return wanted, spectrum_matrix(times, wanted, impulse=scene.excitation.kind == "flash")
 
     def _estimates(self, scene: Scene) -> tuple[DepthEstimate, ...]:
         possible: list[DepthEstimate] = []
@@ -243,19 +246,19 @@ class DepthMaps:
         if self.noise_factor > 0 and not scene.noise:
             raise MissingFactError("depth needs the camera noise; give netd_k, or noise_factor 0 for all peaks")
         if estimate == "second_derivative":
-            check_tsr(times, self.order, None)
+            check_tsr(times[dense_part(times)], self.order, None)
             return
         scene.reference()
         if times.size < 8:
             raise SequenceError(f"{times.size} frames are in the window of the depth maps, expected 8 or more")
         if estimate == "blind_frequency":
-            self._transform(times)
+            self._transform(times, scene)
 
     def _settings(self, estimate: DepthEstimate) -> dict[str, Any]:
         if estimate == "second_derivative":
             return {"order": self.order, "min_second_derivative": self.min_second_derivative}
         if estimate == "blind_frequency":
-            return {"n_frequencies": self.n_frequencies, "window": self.window, "min_phase_rad": self.min_phase_rad}
+            return {"n_frequencies": self.n_frequencies, "min_phase_rad": self.min_phase_rad}
         return {"width": self.width}
 
     def _diffusivity(self, scene: Scene) -> float:

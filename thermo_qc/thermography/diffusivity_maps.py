@@ -14,7 +14,7 @@ from thermo_qc.thermography.diffusivity import diffusivity_from_half_rise, diffu
 from thermo_qc.thermography.scene import Layer, Scene
 from thermo_qc.thermography.slab_fit import fit_slab
 from thermo_qc.thermography.tsr import check_tsr, fit_block
-from thermo_qc.thermography.tsr_depth import second_derivative_noise, second_derivative_peak
+from thermo_qc.thermography.tsr_depth import dense_part, second_derivative_noise, second_derivative_peak
 from thermo_qc.thermography.warn_once import warn_once
 
 __all__ = ["DiffusivityEstimate", "DiffusivityMaps"]
@@ -143,8 +143,10 @@ class DiffusivityMaps:
                 maps.append(diffusivity_from_half_rise(half, thickness))
             elif estimate == "tsr":
                 axis = self._instant(scene, times)
-                fit = fit_block(curves, axis, self.order, None, r2=False)
-                time, value = second_derivative_peak(fit, n_times=200)
+                dense = dense_part(axis)
+                axis = axis[dense]
+                fit = fit_block(curves[dense], axis, self.order, None, r2=False)
+                time, value = second_derivative_peak(fit, n_times=200, margin=0.12)
                 limit = self.noise_factor * second_derivative_noise(fit, axis, time, float(scene.noise or 0.0))
                 maps.append(diffusivity_from_peak(np.where(value > limit, time, np.nan), thickness))
             else:
@@ -168,7 +170,8 @@ class DiffusivityMaps:
             raise SequenceError("the diffusivity needs a flash or a pulse, not a periodic heating")
         thickness, estimates, pulse = self._thickness(scene), self._estimates(), self._pulse(scene)
         if "tsr" in estimates:
-            check_tsr(times, self.order, None)
+            axis = self._instant(scene, times)
+            check_tsr(axis[dense_part(axis)], self.order, None)
             if self.noise_factor > 0 and not scene.noise:
                 raise MissingFactError("diffusivity by TSR needs the camera noise; give netd_k, or noise_factor 0")
         if "parker" in estimates and self.smooth_frames > times.size - 2:

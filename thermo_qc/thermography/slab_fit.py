@@ -80,8 +80,8 @@ def fit_slab(
     offset : bool
         Fit a constant that is added to each curve, too: that of a cold frame averaged from few frames.
     range_mm2_s : tuple of float, optional
-        Diffusivities among which the best is sought, wider than what may come (losses need a margin); when None, those whose Fourier number is 0.03 or more at the last
-        time and 3 or less at the first.
+        Diffusivities among which the best is sought, wider than what may come (losses need a margin). When None, those
+        whose Fourier number is 0.03 or more at the last time and 3 or less at the first.
 
     Returns
     -------

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.thermography.tsr import TSRFit, derivative_matrix, tsr_derivatives
 
-__all__ = ["depth_from_peak_mm", "second_derivative_noise", "second_derivative_peak"]
+__all__ = ["dense_part", "depth_from_peak_mm", "second_derivative_noise", "second_derivative_peak"]
 
 CHUNK_VALUES = 4_000_000
 
@@ -77,6 +77,28 @@ def depth_from_peak_mm(peak_time_s: NDArray[np.float64], diffusivity_mm2_s: floa
     Shepard et al., Opt. Eng. 42 (2003) 1337, 10.1117/1.1566969.
     """
     return np.asarray(np.sqrt(np.pi * diffusivity_mm2_s * peak_time_s))
+
+
+def dense_part(times_s: NDArray[np.float64], gap: float = 0.2) -> slice:
+    """Frames from the first on whose step to the next is below `gap` in ln t, where a polynomial has no room for waves.
+
+    Evenly spaced frames lie far apart in ln t soon after a flash: a polynomial of high order swings between them, and
+    its second derivative has false peaks there, larger than true ones.
+
+    Parameters
+    ----------
+    times_s : ndarray of float64, shape (T,)
+        Positive, increasing.
+    gap : float
+        Largest step of ln t.
+
+    Returns
+    -------
+    slice
+        Empty where all steps are larger.
+    """
+    dense = np.flatnonzero(np.diff(np.log(times_s)) < gap)
+    return slice(int(dense[0]) if dense.size else times_s.size, times_s.size)
 
 
 def second_derivative_noise(
