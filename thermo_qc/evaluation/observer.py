@@ -112,7 +112,9 @@ def detectability(
     noise_k : float or ndarray that broadcasts to (T, Y, X)
         Standard deviation of the camera noise of one frame; infinity leaves a pixel or a frame out.
     sound_k : ndarray, shape (T,) or (T, Y, X)
-        Rise of sound material: an unknown gain of a pixel is a multiple of it, a time shift one of its derivative.
+        Rise of sound material: an unknown gain of a pixel is a multiple of it, a time shift one of its derivative. One
+        curve, that at the defect, is the usual choice. With a curve for each pixel their small differences become
+        nuisances of any size, smooth in time and place as deep defects are, and d' falls by up to a fifth.
     times_s : ndarray, shape (T,)
         Time of each frame.
     frames_averaged : ndarray, shape (T,), optional

@@ -95,7 +95,8 @@ def _draw_smallest(
     edges = {name: np.where(np.isnan(values), top, values) for name, values in sizes.items()}
     axes.fill_between(depth, edges["detectable"], top, color=_DETECTABLE, label="detectable")
     axes.fill_between(depth, edges["visible"], edges["detectable"], color=_BORDERLINE, label="borderline")
-    axes.fill_between(depth, 0, edges["visible"], color=_HIDDEN, label="cannot be seen")
+    axes.fill_between(depth, smallest_mm, edges["visible"], color=_HIDDEN, label="cannot be seen")
+    axes.axhspan(0, smallest_mm, facecolor="none", edgecolor="#bbbbbb", hatch="////", linewidth=0, label="not tried")
     for name, values in sizes.items():
         axes.plot(
             depth,
