@@ -39,7 +39,8 @@ class ContrastMaps:
     n_times : int
         How many, when `times_s` is empty.
     largest : bool
-        Also the largest contrast of each kind over the cooling, and its time.
+        Also the largest contrast of each kind over the cooling, and its time; no time where it is largest in the first
+        or last frame. `DepthMaps` seeks peaks between the frames and above the noise.
     """
 
     kinds: tuple[Kind, ...] = ("absolute", "normalised")
@@ -106,7 +107,8 @@ class ContrastMaps:
                 found = known.any(axis=0)
                 top = np.take_along_axis(values, place[None], axis=0)[0]
                 results.append(np.where(found, top, np.nan)[None])
-                results.append(np.where(found, times[place], np.nan)[None])
+                inside = (place > 0) & (place < times.size - 1)  # at an end the contrast may still be growing
+                results.append(np.where(found & inside, times[place], np.nan)[None])
         return np.concatenate(results)
 
     def _frames(self, times: NDArray[np.float64]) -> list[int]:

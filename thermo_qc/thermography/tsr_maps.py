@@ -20,6 +20,10 @@ _LIMITS = (
     "least squares over ln t of the cooling; slopes of -1/2 and 0 for a thick plate hold after a flash, after a long "
     "pulse only when it is short against the time after it"
 )
+_PEAK_LIMITS = (
+    "high orders swing where frames are sparse over ln t, early in a recording at a constant rate: the depth method "
+    "fits the dense part only"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,7 @@ class TSRMaps:
         if self.r2:
             layers.append(Layer(name="tsr_r2", unit="1", title="TSR coefficient of determination", metadata=common))
         if self.peak:
+            common = {**common, "limits": f"{_LIMITS}; {_PEAK_LIMITS}"}
             layers.append(
                 Layer(
                     name="tsr_d2_peak_time",
