@@ -11,8 +11,11 @@ from thermo_qc.config.facts import MaterialConfig
 
 __all__ = [
     "CameraConfig",
+    "DelaminationConfig",
     "HeatingConfig",
+    "InclusionConfig",
     "LampConfig",
+    "LayerConfig",
     "LossConfig",
     "MarkConfig",
     "OutlineConfig",
@@ -54,6 +57,8 @@ class HeatingConfig(Strict):
     samples: tuple[float, ...] = ()
     afterglow_share: float = Field(default=0.0, ge=0, le=1)
     afterglow_s: PositiveFloat = 5.0
+    side: Literal["front", "back"] = "front"
+    absorption_mm: NonNegativeFloat = 0.0
 
 
 class LossConfig(Strict):
@@ -65,6 +70,7 @@ class LossConfig(Strict):
     edge_w_m2k: NonNegativeFloat = 0.0
     radiation_emissivity: float = Field(default=0.0, ge=0, le=1)
     ambient_c: float = 22.0
+    ambient_drift_k_min: float = 0.0
 
 
 class SolverConfig(Strict):
@@ -135,6 +141,31 @@ class MarkConfig(OutlineConfig):
     absorption: float = Field(default=1.0, ge=0, le=3)
 
 
+class DelaminationConfig(OutlineConfig):
+    """A gap with a thermal resistance; its depth counts from the inspected face."""
+
+    depth_mm: PositiveFloat
+    name: str = ""
+    resistance_m2k_w: PositiveFloat = 0.004
+
+
+class InclusionConfig(OutlineConfig):
+    """A flat piece of another material; depth of its upper side from the inspected face."""
+
+    depth_mm: PositiveFloat
+    name: str = ""
+    thickness_mm: PositiveFloat
+    material: MaterialConfig
+
+
+class LayerConfig(Strict):
+    """A layer of another material over the whole plate, from `depth_mm` on."""
+
+    depth_mm: NonNegativeFloat
+    thickness_mm: PositiveFloat
+    material: MaterialConfig
+
+
 class SimulationConfig(Strict):
     """One simulated acquisition; `plate` is a YAML file (relative to this file) or a plate that ships."""
 
@@ -153,3 +184,6 @@ class SimulationConfig(Strict):
     camera: CameraConfig = CameraConfig()
     placement: PlacementConfig = PlacementConfig()
     marks: tuple[MarkConfig, ...] = ()
+    delaminations: tuple[DelaminationConfig, ...] = ()
+    inclusions: tuple[InclusionConfig, ...] = ()
+    layers: tuple[LayerConfig, ...] = ()

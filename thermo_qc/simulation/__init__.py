@@ -1,5 +1,6 @@
 """Simulated recordings: heat conduction in a plate with flat-bottom holes, and the camera that looks at it."""
 
+from thermo_qc.simulation.buried import Delamination, Inclusion, LayerOf
 from thermo_qc.simulation.camera import record_plate
 from thermo_qc.simulation.cell import CellSolution, solve_cell
 from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, lamp_level
@@ -12,10 +13,13 @@ from thermo_qc.simulation.stepper import EnergyBalance
 
 __all__ = [
     "CellSolution",
+    "Delamination",
     "EnergyBalance",
     "Heating",
     "HeatingKind",
+    "Inclusion",
     "Lamp",
+    "LayerOf",
     "Losses",
     "Mark",
     "Placement",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.sequence import Excitation, HistoryEntry, Material, ThermalSequence, Truth
+from thermo_qc.simulation.buried_truth import with_buried
 from thermo_qc.simulation.conditions import check_range
 from thermo_qc.simulation.disturbances import (
     add_column_noise,
@@ -158,6 +159,9 @@ def record_plate(
     weights = pixel_weights(solution, placement, pixel_pitch_mm)
     shape = placement.frame_shape(solution.plate.width_mm, solution.plate.height_mm, pixel_pitch_mm)
     frames = seen_rise(solution, weights, shape)
+    around_k = solution.losses.ambient_rise_k(times).astype(np.float32)
+    if around_k.any():
+        frames += around_k[:, None, None] * (1 - np.asarray(weights.sum(axis=1), dtype=np.float32).reshape(shape))
     late_s = np.zeros(times.size)
     if jitter_s > 0:
         late_s = frame_jitter_s(times, spawned["jitter_s"], jitter_s)
@@ -165,9 +169,10 @@ def record_plate(
     factor: NDArray[np.float32] | float = 1.0
     if solution.marks:
         seen = seen_emissivity(solution, placement, pixel_pitch_mm, emissivity)
-        frames -= np.float32(reflected_offset_k)
+        mirrored = (around_k + np.float32(reflected_offset_k))[:, None, None]
+        frames -= mirrored
         frames *= seen / np.float32(emissivity)
-        frames += np.float32(reflected_offset_k)
+        frames += mirrored
         factor = (1 - seen) / np.float32(1 - emissivity)
     if reflection_k > 0:
         add_reflection(frames, solution, weights, times + late_s, reflection_k, factor)
@@ -244,6 +249,8 @@ def _check(camera: Mapping[str, float], solution: PlateSolution) -> None:
         low = -np.inf if name == "reflected_offset_k" else 0.0
         open_low = name in ("emissivity", "flicker_dwell_s")
         check_range(f"camera.{name}", value, low=low, high=_LARGEST.get(name, np.inf), open_low=open_low)
+    if camera["reflection_k"] > 0 and solution.heating.side == "back":
+        raise ConfigError("camera.reflection_k is set, but the lamps are behind the plate; use 0 or heating.side front")
     if camera["reflection_k"] > 0 and solution.heating.kind == "flash":
         raise ConfigError("camera.reflection_k is set, but a flash is over before any frame; use 0 or a long_pulse")
     if camera["reflected_offset_k"] != 0 and not solution.marks:
@@ -263,6 +270,8 @@ def _solution_facts(solution: PlateSolution) -> dict[str, Any]:
         "heating": heating,
         "losses": asdict(solution.losses),
         "marks": [mark.facts() for mark in solution.marks],
+        "buried": [item.facts() | {"kind": type(item).__name__.lower()} for item in solution.buried],
+        "layers": [asdict(layer) for layer in solution.layers],
         "solver": dict(solution.parameters),
         "n_steps": solution.n_steps,
         "energy_error": solution.energy.relative_error,
@@ -271,7 +280,8 @@ def _solution_facts(solution: PlateSolution) -> dict[str, Any]:
 
 def _truth(solution: PlateSolution, placement: Placement, pitch: float, contrasts: Mapping[int, float] | None) -> Truth:
     plate = solution.plate
-    truth = plate.truth_at(*placement.plate_coordinates(plate.width_mm, plate.height_mm, pitch))
+    x, y = placement.plate_coordinates(plate.width_mm, plate.height_mm, pitch)
+    truth = with_buried(plate.truth_at(x, y), solution.buried, x, y)
     if contrasts is None:
         return truth
     missing = sorted({defect.number for defect in truth.defects} - set(contrasts))

@@ -109,6 +109,11 @@ def solve_cell(
     R. Alexander, SIAM J. Numer. Anal. 14 (1977) 1006, 10.1137/0714068 (the implicit scheme).
     """
     heating, losses = heating or Heating(), losses or Losses()
+    if heating.side != "front" or heating.absorption_mm > 0 or losses.ambient_drift_k_min != 0:
+        raise ConfigError(
+            "the round cell knows an opaque face, lamps before it and steady surroundings only; use solve_plate for "
+            "heating.side 'back', heating.absorption_mm or loss.ambient_drift_k_min"
+        )
     check_range("thickness_mm", thickness_mm, low=0, open_low=True)
     check_range("diameter_mm", diameter_mm, low=0, open_low=True)
     check_range("reach_mm", reach_mm, low=0, open_low=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from thermo_qc.sequence import Material
 from thermo_qc.simulation.grid import PlateGrid
 
-__all__ = ["ColumnKinds", "Columns", "StepMatrices", "column_kinds"]
+__all__ = ["ColumnKinds", "Columns", "Intervals", "StepMatrices", "column_kinds", "intervals", "light_share"]
 
 FRONT, BACK, FLOOR = 0, 1, 2
 
@@ -31,6 +31,8 @@ class ColumnKinds:
         Share of the cell that the hole takes.
     floor : ndarray of int64, shape (G,)
         Node at the floor.
+    buried : ndarray of float64, shape (G, B)
+        Share of the cell that each buried defect takes.
     columns : ndarray of int64, shape (M,)
         Flat indices of the columns that are not sound, grouped by kind.
     starts : ndarray of int64, shape (G,)
@@ -39,6 +41,7 @@ class ColumnKinds:
 
     hole: NDArray[np.float64]
     floor: NDArray[np.int64]
+    buried: NDArray[np.float64]
     columns: NDArray[np.int64]
     starts: NDArray[np.int64]
 
@@ -51,22 +54,78 @@ class ColumnKinds:
 def column_kinds(grid: PlateGrid) -> ColumnKinds:
     """Find the kinds of columns of a grid."""
     hole, floor = grid.hole.ravel(), grid.floor.ravel()
-    special = np.flatnonzero(hole > 0)
-    pairs, kind = np.unique(np.stack([hole[special], floor[special].astype(np.float64)]), axis=1, return_inverse=True)
+    buried = grid.buried.reshape(grid.buried.shape[0], hole.size)
+    special = np.flatnonzero((hole > 0) | (buried > 0).any(axis=0))
+    traits = np.stack([hole[special], floor[special].astype(np.float64), *buried[:, special]])
+    pairs, kind = np.unique(traits, axis=1, return_inverse=True)
     order = np.argsort(kind.ravel(), kind="stable")
     counts = np.bincount(kind.ravel(), minlength=pairs.shape[1])
     return ColumnKinds(
         hole=np.append(0.0, pairs[0]),
         floor=np.append(grid.z_mm.size - 1, pairs[1].astype(np.int64)),
+        buried=np.concatenate([np.zeros((1, buried.shape[0])), pairs[2:].T]),
         columns=special[order],
         starts=np.append(0, np.cumsum(counts)).astype(np.int64),
     )
 
 
-def solid_share(kinds: ColumnKinds, n_cells: int) -> NDArray[np.float64]:
-    """Share of material in each interval between nodes, float64 (G, n_cells)."""
-    below = np.arange(n_cells) >= kinds.floor[:, None]
-    return np.where(below, 1.0 - kinds.hole[:, None], 1.0)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Intervals:
+    """What fills the intervals between nodes of some columns; all float64 (N, Z - 1).
+
+    Parameters
+    ----------
+    share : ndarray
+        Share of the cell that holds any material.
+    through, in_plane, capacity : ndarray
+        Conductance through, conductivity in the plane and heat capacity of that material over the plate's nominal ones.
+    """
+
+    share: NDArray[np.float64]
+    through: NDArray[np.float64]
+    in_plane: NDArray[np.float64]
+    capacity: NDArray[np.float64]
+
+
+def intervals(
+    grid: PlateGrid, hole: NDArray[np.float64], floor: NDArray[np.int64], buried: NDArray[np.float64]
+) -> Intervals:
+    """Find what fills columns with these holes (N,), floors (N,) and shares of buried defects (N, B)."""
+    below = np.arange(grid.z_mm.size - 1) >= floor[:, None]
+    through, in_plane, capacity = (np.repeat(part[None], hole.size, axis=0) for part in grid.base)
+    for filling, taken in zip(grid.fillings, buried.T, strict=True):
+        part, share = slice(filling.first, filling.last), taken[:, None]
+        own = through[:, part] * filling.through if filling.series else filling.through
+        through[:, part] = (1 - share) * through[:, part] + share * own
+        if not filling.series:
+            in_plane[:, part] = (1 - share) * in_plane[:, part] + share * filling.in_plane
+            capacity[:, part] = (1 - share) * capacity[:, part] + share * filling.capacity
+    return Intervals(
+        share=np.where(below, 1.0 - hole[:, None], 1.0), through=through, in_plane=in_plane, capacity=capacity
+    )
+
+
+def light_share(
+    grid: PlateGrid, kinds: ColumnKinds, *, side: str = "front", absorption_mm: float = 0.0
+) -> NDArray[np.float64]:
+    """Share of the light on a cell that each node takes up, float64 (G, Z)."""
+    everyone, light = np.arange(kinds.hole.size), np.zeros((kinds.hole.size, grid.z_mm.size))
+    if side == "back":
+        light[:, -1] = 1.0 - kinds.hole
+        light[everyone, kinds.floor] += kinds.hole
+        return light
+    if absorption_mm == 0:
+        light[:, 0] = 1.0
+        return light
+    taken = -np.diff(np.exp(-grid.z_mm / absorption_mm))  # of each interval, then shared so that its centre is right
+    height = np.diff(grid.z_mm)
+    reach = grid.z_mm[:-1] + absorption_mm - height * np.exp(-grid.z_mm[1:] / absorption_mm) / np.maximum(taken, 1e-300)
+    lower = taken * np.clip((reach - grid.z_mm[:-1]) / height, 0, 1)
+    for kind, (hole, floor) in enumerate(zip(kinds.hole, kinds.floor, strict=True)):
+        share = np.where(np.arange(height.size) >= floor, 1.0 - hole, 1.0)
+        light[kind, :-1] += share * (taken - lower)
+        light[kind, 1:] += share * lower
+    return light
 
 
 def node_heights_mm(z_mm: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -85,9 +144,9 @@ class StepMatrices:
     Parameters
     ----------
     matrices : ndarray, shape (G, Z + 1, Z + S)
-        The last row gives the heat that the linear losses take per area, J/m2; the last S columns take the flux
-        densities (W/m2) into the front and, with radiation, into the back and the hole floor; with `ramp`, one more
-        takes what the flux into the front grows by from the start to the end of the step.
+        The last row gives the heat that the linear losses take per area, J/m2; the last S columns take the
+        sources: the light (W/m2), or with radiation front, back, hole floor and, where it is not the front, the light;
+        with `ramp`, what the light grows by from the start to the end of the step; with `body`, K/s of all nodes.
     """
 
     matrices: NDArray[Any]
@@ -100,16 +159,20 @@ class Columns:
     ----------
     kinds : ColumnKinds
         Kinds.
-    z_mm : ndarray of float64, shape (Z,)
-        Nodes.
+    grid : PlateGrid
+        Nodes, and what fills the columns.
     material : Material
         Constants.
+    light : ndarray of float64, shape (G, Z)
+        Share of the light that each node takes up (`light_share`).
     front_w_m2k, back_w_m2k, floor_w_m2k : float
         Linear heat transfer coefficients.
-    n_sources : int
-        1 (front) or 3 (front, back, floor).
+    radiating : bool
+        Whether the front, the back and the floor are sources too.
     ramp : bool
-        Whether the flux into the front changes during a step.
+        Whether the light changes during a step.
+    body : bool
+        Whether all nodes warm up or cool down alike (K/s), as seen from drifting surroundings.
     dtype : dtype
         Type of the matrices.
     """
@@ -117,20 +180,23 @@ class Columns:
     def __init__(
         self,
         kinds: ColumnKinds,
-        z_mm: NDArray[np.float64],
+        grid: PlateGrid,
         material: Material,
+        light: NDArray[np.float64],
         *,
         front_w_m2k: float,
         back_w_m2k: float,
         floor_w_m2k: float,
-        n_sources: int,
+        radiating: bool,
         ramp: bool,
+        body: bool,
         dtype: np.dtype[Any],
     ) -> None:
-        n_kinds, n_nodes = kinds.hole.size, z_mm.size
-        share = solid_share(kinds, n_nodes - 1)
+        n_kinds, n_nodes = kinds.hole.size, grid.z_mm.size
+        content = intervals(grid, kinds.hole, kinds.floor, kinds.buried)
+        share = content.share
         density = material.density_kg_m3 * material.heat_capacity_j_kgk
-        capacity = density * 1e-3 * node_heights_mm(z_mm, share)
+        capacity = density * 1e-3 * node_heights_mm(grid.z_mm, share * content.capacity)
         self.capacity_j_m2k = capacity
         everyone = np.arange(n_kinds)
         area = np.zeros((3, n_kinds, n_nodes))  # share of the cell that each surface takes, at its node
@@ -138,12 +204,18 @@ class Columns:
         area[BACK, :, -1] = share[:, -1]
         area[FLOOR, everyone, kinds.floor] += kinds.hole
         self._loss = front_w_m2k * area[FRONT] + back_w_m2k * area[BACK] + floor_w_m2k * area[FLOOR]
-        self._sources = np.moveaxis(area[:n_sources], 0, -1)
+        sources = list(area) if radiating else [light]
+        if radiating and not np.array_equal(light, area[FRONT]):
+            sources.append(light)
+        self.light, self.n_sources = light, len(sources)
+        self.light_source = len(sources) - 1 if len(sources) == 4 else 0
+        self._sources = np.stack(sources, axis=-1)
+        self.n_inputs = n_nodes + len(sources) + ramp + body
         self._root = np.sqrt(np.where(capacity > 0, capacity, 1.0))
-        self._rates, self._vectors = np.linalg.eigh(self._scaled_system(z_mm, share, material))
+        self._rates, self._vectors = np.linalg.eigh(self._scaled_system(grid.z_mm, share * content.through, material))
         self._rates = np.minimum(self._rates, 0.0)
         self._exists = capacity > 0
-        self._ramp, self._dtype = ramp, dtype
+        self._ramp, self._body, self._dtype = ramp, body, dtype
         self._memory: dict[float, StepMatrices] = {}
 
     def _scaled_system(
@@ -180,8 +252,13 @@ class Columns:
         upper, lower = [step, integral @ into], [loss @ integral, loss @ (double_integral @ into)]
         if self._ramp:
             triple_integral = (left * (dt_s**2 * _phi_3(exponent))[:, None, :]) @ right
-            upper.append(double_integral @ into[:, :, :1] / dt_s)
-            lower.append(loss @ (triple_integral @ into[:, :, :1]))
+            light = into[:, :, self.light_source, None]
+            upper.append(double_integral @ light / dt_s)
+            lower.append(loss @ (triple_integral @ light))
+        if self._body:
+            everywhere = self._exists[:, :, None].astype(np.float64)
+            upper.append(integral @ everywhere)
+            lower.append(loss @ (double_integral @ everywhere))
         result = np.concatenate([np.concatenate(upper, axis=2), np.concatenate(lower, axis=2)], axis=1)
         result[:, :-1, :][~self._exists] = 0.0
         return StepMatrices(matrices=result.astype(self._dtype))

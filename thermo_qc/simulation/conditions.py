@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from thermo_qc.errors import ConfigError, choose
 from thermo_qc.simulation.profile import BARKER_BITS, bits_of, relative_flux
 
-__all__ = ["Code", "Heating", "HeatingKind", "Lamp", "Losses", "Waveform", "lamp_level"]
+__all__ = ["Code", "Heating", "HeatingKind", "Lamp", "Losses", "Side", "Waveform", "lamp_level"]
 
 HeatingKind = Literal["flash", "long_pulse", "step", "periodic", "coded"]
 Waveform = Literal["sine", "square"]
+Side = Literal["front", "back"]
 Code = Literal["barker", "chirp", "samples"]
 _FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
 
@@ -100,6 +101,12 @@ class Heating:
         After the last switch-off the lamps glow with this share of the flux before it, 0 to 1; 0 for none.
     afterglow_s : float
         Time constant of the glow, which falls exponentially.
+    side : {"front", "back"}
+        Where the lamps are: before the inspected face (reflection) or behind the plate (transmission; floors of holes
+        are lit too, their walls are not). The camera looks at the inspected face.
+    absorption_mm : float
+        Depth within which a semi-transparent plate takes up all but 1/e of the light; 0 for an opaque face. What
+        reaches the back or the floor of a hole leaves the plate.
 
     Raises
     ------
@@ -123,9 +130,11 @@ class Heating:
     samples: tuple[float, ...] = ()
     afterglow_share: float = 0.0
     afterglow_s: float = 5.0
+    side: Side = "front"
+    absorption_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, kinds in (("kind", HeatingKind), ("waveform", Waveform), ("code", Code)):
+        for name, kinds in (("kind", HeatingKind), ("waveform", Waveform), ("code", Code), ("side", Side)):
             choose({known: known for known in get_args(kinds)}, getattr(self, name), f"heating {name}")
         positive = (
             "flux_w_m2",
@@ -140,6 +149,9 @@ class Heating:
             check_range(f"heating.{name}", getattr(self, name), low=0, open_low=True)
         for name in ("modulation", "afterglow_share"):
             check_range(f"heating.{name}", getattr(self, name), low=0, high=1)
+        check_range("heating.absorption_mm", self.absorption_mm, low=0)
+        if self.absorption_mm > 0 and self.side == "back":
+            raise ConfigError("heating.absorption_mm is for lamps before the plate; use 0 with side 'back'")
         check_range("heating.phase_deg", self.phase_deg, low=-np.inf)
         if self.kind == "coded":
             self._check_code()
@@ -184,6 +196,8 @@ class Losses:
         Front, back and hole floors radiate with this emissivity as well (Stefan-Boltzmann, not linearised).
     ambient_c : float
         Temperature of the surroundings and of the plate before heating, degC.
+    ambient_drift_k_min : float
+        From time zero on the surroundings become warmer by this much a minute.
     """
 
     front_w_m2k: float = 10.0
@@ -192,6 +206,7 @@ class Losses:
     edge_w_m2k: float = 0.0
     radiation_emissivity: float = 0.0
     ambient_c: float = 22.0
+    ambient_drift_k_min: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -199,6 +214,11 @@ class Losses:
                 check_range(f"loss.{field.name}", getattr(self, field.name), low=0)
         check_range("loss.radiation_emissivity", self.radiation_emissivity, low=0, high=1)
         check_range("loss.ambient_c", self.ambient_c, low=-273.15)
+        check_range("loss.ambient_drift_k_min", self.ambient_drift_k_min, low=-60, high=60)
+
+    def ambient_rise_k(self, t_s: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Temperature of the surroundings less `ambient_c` at times t, float64 of the shape of `t_s`."""
+        return np.asarray(self.ambient_drift_k_min / 60 * np.maximum(np.asarray(t_s, dtype=np.float64), 0.0))
 
 
 def lamp_level(lamps: tuple[Lamp, ...], x_mm: NDArray[Any], y_mm: NDArray[Any]) -> NDArray[np.float64]:

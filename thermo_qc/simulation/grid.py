@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,15 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.plate import Hole, PlateSpec
+from thermo_qc.sequence import Material
+from thermo_qc.simulation.buried import BuriedDefect, Filling, LayerOf, fill_layers, filling_of
 from thermo_qc.simulation.conditions import check_range
+from thermo_qc.simulation.shapes import covered_share
 
 __all__ = ["PlateGrid", "build_grid", "depth_nodes_mm", "hole_fraction"]
 
 _GRADING = 20.0  # size of the deepest cells over that of the cells at the inspected face
+_EVEN = 1.001
 _LEVELS = 32  # a cell's hole fraction is a multiple of 1 / _LEVELS, so that cells share their factors
 _POINTS = 32  # points per side of a cell that are tested for lying in a hole
 _SAME_DEPTH_MM = 1e-3
@@ -36,6 +41,12 @@ class PlateGrid:
         Fraction of the cell's area that a hole takes, 0 to 1.
     floor : ndarray of int64, shape (Y, X)
         Index of the node at that hole's floor; the last node where there is none.
+    buried : ndarray of float64, shape (B, Y, X)
+        Share of the cell that each buried defect takes.
+    fillings : tuple of Filling
+        What each buried defect does.
+    base : ndarray of float64, shape (3, Z - 1)
+        Conductivity through, in the plane, and heat capacity of each interval over the plate's nominal ones (layers).
     """
 
     x_mm: NDArray[np.float64]
@@ -45,6 +56,9 @@ class PlateGrid:
     z_mm: NDArray[np.float64]
     hole: NDArray[np.float64]
     floor: NDArray[np.int64]
+    buried: NDArray[np.float64]
+    fillings: tuple[Filling, ...]
+    base: NDArray[np.float64]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -57,7 +71,9 @@ class PlateGrid:
         return self.cell_x_mm * self.cell_y_mm * 1e-6
 
 
-def depth_nodes_mm(thickness_mm: float, floors_mm: tuple[float, ...], n_cells: int) -> NDArray[np.float64]:
+def depth_nodes_mm(
+    thickness_mm: float, floors_mm: tuple[float, ...], n_cells: int, *, grading: float = _GRADING
+) -> NDArray[np.float64]:
     """Place nodes through the thickness, close together near the face, one exactly at every hole floor.
 
     Parameters
@@ -68,6 +84,8 @@ def depth_nodes_mm(thickness_mm: float, floors_mm: tuple[float, ...], n_cells: i
         Depths that must be nodes.
     n_cells : int
         Number of intervals between nodes.
+    grading : float
+        Size of the deepest cells over that of the cells at the inspected face, above 1.
 
     Returns
     -------
@@ -83,18 +101,19 @@ def depth_nodes_mm(thickness_mm: float, floors_mm: tuple[float, ...], n_cells: i
         if depth - breaks[-1] > _SAME_DEPTH_MM:
             breaks.append(depth)
     breaks[-1] = thickness_mm
-    stretched = np.log1p((_GRADING - 1) * np.array(breaks) / thickness_mm) / np.log(_GRADING)
+    stretched = np.log1p((grading - 1) * np.array(breaks) / thickness_mm) / np.log(grading)
     needed = np.ones(len(breaks) - 1, dtype=np.int64)
     needed[0] = 3  # the shallowest hole needs a resolved ligament
     if n_cells < needed.sum():
         raise ConfigError(
-            f"solver.depth_cells is {n_cells}, but {len(breaks) - 2} hole depths need at least {needed.sum()}; raise it"
+            f"solver.depth_cells is {n_cells}, but {len(breaks) - 2} hole depths need at least {needed.sum()}; raise "
+            "it (sides of layers and buried defects count as such depths)"
         )
     counts = _apportion(np.diff(stretched), needed, n_cells)
     parts = [
         np.linspace(a, b, count, endpoint=False) for a, b, count in zip(stretched, stretched[1:], counts, strict=False)
     ]
-    nodes = thickness_mm * (_GRADING ** np.append(np.concatenate(parts), 1.0) - 1) / (_GRADING - 1)
+    nodes = thickness_mm * (grading ** np.append(np.concatenate(parts), 1.0) - 1) / (grading - 1)
     nodes[np.append(0, np.cumsum(counts))] = breaks
     return np.asarray(nodes, dtype=np.float64)
 
@@ -139,7 +158,15 @@ def hole_fraction(
 
 
 def build_grid(
-    plate: PlateSpec, *, lateral_mm: float, depth_cells: int, floors_mm: tuple[float, ...] | None = None
+    plate: PlateSpec,
+    *,
+    lateral_mm: float,
+    depth_cells: int,
+    floors_mm: tuple[float, ...] | None = None,
+    material: Material | None = None,
+    buried: Sequence[BuriedDefect] = (),
+    layers: Sequence[LayerOf] = (),
+    even: bool = False,
 ) -> PlateGrid:
     """Cover a plate with cells.
 
@@ -156,7 +183,15 @@ def build_grid(
     depth_cells : int
         Number of intervals through the thickness.
     floors_mm : tuple of float, optional
-        Depths that must be nodes; those of the plate's holes when None.
+        Depths that must be nodes; those of the plate's holes, layers and buried defects when None.
+    material : Material, optional
+        Constants that layers and inclusions are compared with; the plate's when None.
+    buried : sequence of BuriedDefect
+        Delaminations and inclusions.
+    layers : sequence of LayerOf
+        Layers of other materials.
+    even : bool
+        Nodes at nearly even distances rather than close together near the face.
 
     Returns
     -------
@@ -177,8 +212,11 @@ def build_grid(
     cell_x, cell_y = plate.width_mm / n_x, plate.height_mm / n_y
     x = np.linspace(cell_x / 2, plate.width_mm - cell_x / 2, n_x)
     y = np.linspace(cell_y / 2, plate.height_mm - cell_y / 2, n_y)
-    floors = tuple(hole.depth_mm for hole in plate.holes) if floors_mm is None else floors_mm
-    z = depth_nodes_mm(plate.thickness_mm, floors, depth_cells)
+    floors = needed_depths_mm(plate, buried, layers) if floors_mm is None else floors_mm
+    z = depth_nodes_mm(plate.thickness_mm, floors, depth_cells, grading=_EVEN if even else _GRADING)
+    nominal = material or plate.material
+    fillings = tuple(filling_of(item, z, nominal) for item in buried)
+    shares = [np.rint(covered_share(item, x, y, cell_x, cell_y) * _LEVELS) / _LEVELS for item in buried]
     taken = np.zeros((n_y, n_x))
     floor = np.full((n_y, n_x), z.size - 1, dtype=np.int64)
     for hole in plate.holes:
@@ -186,4 +224,25 @@ def build_grid(
         wins = part > taken  # where two holes share a cell, the one that takes more of it stays
         taken[wins] = part[wins]
         floor[wins] = int(np.argmin(np.abs(z - hole.depth_mm)))
-    return PlateGrid(x_mm=x, y_mm=y, cell_x_mm=cell_x, cell_y_mm=cell_y, z_mm=z, hole=taken, floor=floor)
+    return PlateGrid(
+        x_mm=x,
+        y_mm=y,
+        cell_x_mm=cell_x,
+        cell_y_mm=cell_y,
+        z_mm=z,
+        hole=taken,
+        floor=floor,
+        buried=np.stack(shares) if shares else np.zeros((0, n_y, n_x)),
+        fillings=fillings,
+        base=fill_layers(layers, z, nominal),
+    )
+
+
+def needed_depths_mm(
+    plate: PlateSpec, buried: Sequence[BuriedDefect] = (), layers: Sequence[LayerOf] = ()
+) -> tuple[float, ...]:
+    """Depths that must be nodes: floors of holes, both sides of layers and buried defects."""
+    items: list[BuriedDefect | LayerOf] = [*buried, *layers]
+    spans = [depth for item in items for depth in item.span_mm]
+    inside = [depth for depth in spans if 1e-3 < depth < plate.thickness_mm - 1e-3]
+    return (*(hole.depth_mm for hole in plate.holes), *inside)

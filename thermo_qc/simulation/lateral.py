@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from thermo_qc.sequence import Material
-from thermo_qc.simulation.columns import node_heights_mm
+from thermo_qc.simulation.columns import intervals, node_heights_mm
 from thermo_qc.simulation.grid import PlateGrid
 
 __all__ = ["LateralConduction"]
@@ -52,9 +52,16 @@ class LateralConduction:
         rate_y = alpha / grid.cell_y_mm**2 if grid.shape[0] > 1 else 0.0
         self._stencil = np.zeros((3, 3))
         self._stencil[1, [0, 2]], self._stencil[[0, 2], 1], self._stencil[1, 1] = rate_x, rate_y, -2 * (rate_x + rate_y)
-        edge_x, edge_y = (_edge_rate(edge_w_m2k, size, material) for size in (grid.cell_x_mm, grid.cell_y_mm))
-        self.explicit_limit_s = 2.0 / max(4 * (rate_x + rate_y) + 2 * (edge_x + edge_y), 1e-300)
-        entries = _hole_entries(grid, rate_x, rate_y, n_layers) + _edge_entries(grid, edge_x, edge_y, n_layers)
+        full, in_plane = (node_heights_mm(grid.z_mm, part) for part in (grid.base[2], grid.base[1]))
+        self._scale = (in_plane / full)[:n_layers]
+        edge_x, edge_y = (
+            _edge_rate(edge_w_m2k, size, material, grid)[:n_layers] for size in (grid.cell_x_mm, grid.cell_y_mm)
+        )
+        special, fastest = _special_entries(grid, rate_x, rate_y, n_layers)
+        fastest = max(fastest, float(self._scale.max()))
+        edges = 2 * float((edge_x + edge_y).max())
+        self.explicit_limit_s = 2.0 / max(4 * (rate_x + rate_y) * fastest + edges, 1e-300)
+        entries = special + _edge_entries(grid, edge_x, edge_y, n_layers)
         size = int(np.prod(self._shape))
         row, column = (np.concatenate([entry[i] for entry in entries]).astype(np.int64) for i in (0, 1))
         value = np.concatenate([entry[2] for entry in entries])
@@ -83,10 +90,10 @@ class LateralConduction:
 
     def _apply(self, state: NDArray[Any], factor: float, identity: float, out: NDArray[Any]) -> None:
         """Compute out = identity * state + factor * rate(state)."""
-        kernel = factor * self._stencil
-        kernel[1, 1] += identity
         source, target = state.reshape(self._shape), out.reshape(self._shape)
         for layer in range(self._shape[0]):
+            kernel = factor * self._scale[layer] * self._stencil
+            kernel[1, 1] += identity
             cv2.filter2D(source[layer], -1, kernel, dst=target[layer], borderType=cv2.BORDER_REFLECT)
         if self._rows.size:
             out.reshape(-1)[self._rows] += self._dtype.type(factor) * (self._correction @ state.reshape(-1))
@@ -111,50 +118,62 @@ class LateralConduction:
 Entries = list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 
-def _edge_rate(edge_w_m2k: float, cell_mm: float, material: Material) -> float:
-    """Loss rate of an edge cell, 1/s: film and half a cell in series."""
+def _edge_rate(edge_w_m2k: float, cell_mm: float, material: Material, grid: PlateGrid) -> NDArray[np.float64]:
+    """Loss rate of an edge cell at each node, 1/s: film and half a cell in series, float64 (Z,)."""
+    height, in_plane, capacity = (
+        node_heights_mm(grid.z_mm, part) for part in (np.ones(grid.z_mm.size - 1), grid.base[1], grid.base[2])
+    )
     if edge_w_m2k == 0:
-        return 0.0
-    film = 1 / (1 / edge_w_m2k + cell_mm * 1e-3 / (2 * material.conductivity_in_plane_w_mk))
-    return film / (material.density_kg_m3 * material.heat_capacity_j_kgk * cell_mm * 1e-3)
+        return np.zeros(height.size)
+    conductivity = material.conductivity_in_plane_w_mk * in_plane / height
+    film = 1 / (1 / edge_w_m2k + cell_mm * 1e-3 / (2 * conductivity))
+    density = material.density_kg_m3 * material.heat_capacity_j_kgk * capacity / height
+    return np.asarray(film / (density * cell_mm * 1e-3))
 
 
-def _edge_entries(grid: PlateGrid, edge_x: float, edge_y: float, n_layers: int) -> Entries:
+def _edge_entries(grid: PlateGrid, edge_x: NDArray[np.float64], edge_y: NDArray[np.float64], n_layers: int) -> Entries:
     """Diagonal entries of the edge losses."""
-    rate = np.zeros(grid.shape)
+    rate = np.zeros((n_layers, *grid.shape))
     for side in (0, -1):
-        rate[:, side] -= edge_x
-        rate[side, :] -= edge_y
-    cells = np.flatnonzero(rate)
-    index = (np.arange(n_layers)[:, None] * rate.size + cells).ravel()
-    return [(index, index, np.tile(rate.ravel()[cells], n_layers))]
+        rate[:, :, side] -= edge_x[:, None]
+        rate[:, side, :] -= edge_y[:, None]
+    index = np.flatnonzero(rate)
+    return [(index, index, rate.ravel()[index])]
 
 
-def _hole_entries(grid: PlateGrid, rate_x: float, rate_y: float, n_layers: int) -> Entries:
-    """Entries of (true - sound) conduction over every face that touches a cell with a hole."""
-    number = np.arange(grid.hole.size).reshape(grid.shape)
+def _special_entries(grid: PlateGrid, rate_x: float, rate_y: float, n_layers: int) -> tuple[Entries, float]:
+    """Entries of (true - sound) conduction over every face that touches a hole or a buried defect.
+
+    Returns
+    -------
+    entries : list of (row, column, value)
+        To be summed.
+    fastest : float
+        Largest true rate over that of the plate's nominal material, at least 1.
+    """
+    hole, floor = grid.hole.ravel(), grid.floor.ravel()
+    buried = grid.buried.reshape(grid.buried.shape[0], hole.size)
+    number = np.arange(hole.size).reshape(grid.shape)
+    special = (hole > 0) | (buried > 0).any(axis=0)
+    full, base = (node_heights_mm(grid.z_mm, part) for part in (grid.base[2], grid.base[1]))
+    sound = base / full
     entries: Entries = []
+    fastest = 1.0
     for rate, first, second in (
         (rate_x, number[:, :-1].ravel(), number[:, 1:].ravel()),
         (rate_y, number[:-1, :].ravel(), number[1:, :].ravel()),
     ):
-        hole = grid.hole.ravel()
-        touched = (hole[first] > 0) | (hole[second] > 0)
+        touched = special[first] | special[second]
         a, b = first[touched], second[touched]
-        share_a, share_b = _share(grid, a), _share(grid, b)
-        face = node_heights_mm(grid.z_mm, np.minimum(share_a, share_b))
-        full = node_heights_mm(grid.z_mm, np.ones(grid.z_mm.size - 1))
-        for here, there, share in ((a, b, share_a), (b, a, share_b)):
-            volume = node_heights_mm(grid.z_mm, share)
+        in_a, in_b = (intervals(grid, hole[side], floor[side], buried[:, side].T) for side in (a, b))
+        conductivity = 2 * in_a.in_plane * in_b.in_plane / (in_a.in_plane + in_b.in_plane)
+        face = node_heights_mm(grid.z_mm, np.minimum(in_a.share, in_b.share) * conductivity)
+        for here, there, content in ((a, b, in_a), (b, a, in_b)):
+            volume = node_heights_mm(grid.z_mm, content.share * content.capacity)
             true = np.divide(face, volume, out=np.zeros_like(face), where=volume > 1e-9 * full)
-            change = (rate * (true - 1.0))[:, :n_layers]
+            fastest = max(fastest, float(true.max(initial=0.0)))
+            change = (rate * (true - sound))[:, :n_layers]
             cell, layer = np.nonzero(change)
             row, column, value = layer * hole.size + here[cell], layer * hole.size + there[cell], change[cell, layer]
             entries += [(row, column, value), (row, row, -value)]
-    return entries
-
-
-def _share(grid: PlateGrid, cells: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of material in each interval of the given columns, float64 (len(cells), Z - 1)."""
-    below = np.arange(grid.z_mm.size - 1) >= grid.floor.ravel()[cells][:, None]
-    return np.where(below, 1.0 - grid.hole.ravel()[cells][:, None], 1.0)
+    return entries, fastest

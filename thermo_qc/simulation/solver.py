@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from thermo_qc.errors import ConfigError
 from thermo_qc.plate import PlateSpec
 from thermo_qc.sequence import Material
+from thermo_qc.simulation.buried import BuriedDefect, LayerOf
 from thermo_qc.simulation.conditions import Heating, Losses, check_range
 from thermo_qc.simulation.grid import PlateGrid, build_grid
 from thermo_qc.simulation.marks import Mark, absorption_map
@@ -54,6 +55,10 @@ class PlateSolution:
         Solver settings, for the record.
     marks : tuple of Mark
         Marks on the inspected face.
+    buried : tuple of BuriedDefect
+        Delaminations and inclusions.
+    layers : tuple of LayerOf
+        Layers of other materials.
     """
 
     plate: PlateSpec
@@ -69,6 +74,8 @@ class PlateSolution:
     n_steps: int
     parameters: dict[str, Any]
     marks: tuple[Mark, ...] = ()
+    buried: tuple[BuriedDefect, ...] = ()
+    layers: tuple[LayerOf, ...] = ()
 
 
 def solve_plate(
@@ -84,6 +91,8 @@ def solve_plate(
     dtype: Literal["float32", "float64"] = "float32",
     floors_mm: tuple[float, ...] | None = None,
     marks: tuple[Mark, ...] = (),
+    buried: tuple[BuriedDefect, ...] = (),
+    layers: tuple[LayerOf, ...] = (),
     progress: Callable[[float], None] | None = None,
 ) -> PlateSolution:
     """Heat a plate and return the temperature rise of its inspected face.
@@ -118,6 +127,10 @@ def solve_plate(
         Depths that must be nodes; those of the plate's holes when None.
     marks : tuple of Mark
         Marks on the inspected face, which may absorb more or less.
+    buried : tuple of BuriedDefect
+        Delaminations and inclusions; they may lie above one another, later ones replace what they overlap.
+    layers : tuple of LayerOf
+        Layers of other materials than the plate's; later ones replace what they overlap.
     progress : callable, optional
         Called with the finished fraction, 0 to 1, after each step.
 
@@ -144,10 +157,21 @@ def solve_plate(
     material, heating, losses = material or plate.material, heating or Heating(), losses or Losses()
     times = _checked_times(times_s)
     check_range("solver.max_step_s", max_step_s, low=0, open_low=True)
-    grid = build_grid(plate, lateral_mm=lateral_mm, depth_cells=depth_cells, floors_mm=floors_mm)
+    if heating.side == "back" and any(mark.absorption != 1 for mark in marks):
+        raise ConfigError("a mark absorbs otherwise, but heating.side is 'back'; set its absorption to 1")
+    grid = build_grid(
+        plate,
+        lateral_mm=lateral_mm,
+        depth_cells=depth_cells,
+        floors_mm=floors_mm,
+        material=material,
+        buried=buried,
+        layers=layers,
+        even=heating.side == "back",
+    )
     first_step = _first_step_s(grid, material, times)
     switches = flux_switches_s(heating, float(times[-1]))
-    max_step = min(max_step_s, _splitting_limit_s(plate, material), largest_step_s(heating))
+    max_step = min(max_step_s, _splitting_limit_s(plate, material, buried, lateral_mm), largest_step_s(heating))
     segments = plan_segments(switches, float(times[-1]), first_step_s=first_step, max_step_s=max_step)
     absorption = absorption_map(marks, grid.x_mm, grid.y_mm, grid.cell_x_mm, grid.cell_y_mm) if marks else None
     stepper = Stepper(grid, material, heating, losses, np.dtype(dtype), absorption=absorption)
@@ -163,6 +187,8 @@ def solve_plate(
             if progress is not None:
                 progress(done / n_steps)
         _read_frames(segment, surfaces, times, rise)
+    if losses.ambient_drift_k_min != 0:
+        rise += losses.ambient_rise_k(times).astype(rise.dtype)[:, None, None]
     energy = stepper.energy()
     _LOG.debug("%d steps on %s cells, energy closes to %.1e", n_steps, grid.shape, energy.relative_error)
     settings = {"lateral_mm": lateral_mm, "depth_cells": depth_cells, "max_step_s": max_step_s, "dtype": dtype}
@@ -180,6 +206,8 @@ def solve_plate(
         n_steps=n_steps,
         parameters=settings,
         marks=tuple(marks),
+        buried=tuple(buried),
+        layers=tuple(layers),
     )
 
 
@@ -205,9 +233,13 @@ def _first_step_s(grid: PlateGrid, material: Material, times: NDArray[np.float64
     return min(first_cell, float(times[times > 0][0]))
 
 
-def _splitting_limit_s(plate: PlateSpec, material: Material) -> float:
-    """Tenth of the time that heat takes in the plane across the radius of the smallest hole: 1 % of the rise there."""
-    smallest = min((hole.diameter_mm / 2 for hole in plate.holes), default=np.inf)
+def _splitting_limit_s(
+    plate: PlateSpec, material: Material, buried: tuple[BuriedDefect, ...], lateral_mm: float
+) -> float:
+    """Tenth of the time that heat takes in the plane across the smallest defect's radius: 1 % of the rise there."""
+    radii = [hole.diameter_mm / 2 for hole in plate.holes]
+    radii += [max(min(item.width_mm, item.height_mm) / 2, lateral_mm) for item in buried]
+    smallest = min(radii, default=np.inf)
     return float(0.1 * smallest**2 / material.diffusivity_in_plane_mm2_s)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.sequence import Material
-from thermo_qc.simulation.columns import Columns, column_kinds
+from thermo_qc.simulation.columns import Columns, column_kinds, light_share
 from thermo_qc.simulation.conditions import Heating, Losses, lamp_level
 from thermo_qc.simulation.grid import PlateGrid
 from thermo_qc.simulation.lateral import LateralConduction
@@ -41,7 +41,7 @@ class EnergyBalance:
 
 
 class Stepper:
-    """State of the plate: node temperatures (Z, N) above ambient, and the heat that came and went."""
+    """State of the plate: node temperatures (Z, N) above the surroundings now, and the heat that came and went."""
 
     def __init__(
         self,
@@ -56,18 +56,22 @@ class Stepper:
         self._losses, self._area, self._dtype = losses, grid.cell_area_m2, dtype
         self._ambient_k = losses.ambient_c + 273.15
         radiated = 4 * losses.radiation_emissivity * STEFAN_BOLTZMANN_W_M2K4 * self._ambient_k**3
-        self._n_sources = 3 if radiated > 0 else 1
+        self._radiating = radiated > 0
+        self._drift_k_s = losses.ambient_drift_k_min / 60
+        self._time_s = 0.0
         self._ramp = bool(np.isfinite(largest_step_s(heating)))
         self._kinds = column_kinds(grid)
         self._columns = Columns(
             self._kinds,
-            grid.z_mm,
+            grid,
             material,
+            light_share(grid, self._kinds, side=heating.side, absorption_mm=heating.absorption_mm),
             front_w_m2k=losses.front_w_m2k + radiated,
             back_w_m2k=losses.back_w_m2k + radiated,
             floor_w_m2k=losses.hole_floor_w_m2k + radiated,
-            n_sources=self._n_sources,
+            radiating=self._radiating,
             ramp=self._ramp,
+            body=self._drift_k_s != 0,
             dtype=dtype,
         )
         self._volume, self._face = (
@@ -78,14 +82,31 @@ class Stepper:
         self.level = lamp_level(heating.lamps, grid.x_mm[None, :], grid.y_mm[:, None]).ravel()
         if absorption is not None:
             self.level = self.level * absorption.ravel()
-        self._input = np.zeros((self._nodes + self._n_sources + self._ramp, n_columns), dtype=dtype)
+        self._input = np.zeros((self._columns.n_inputs, n_columns), dtype=dtype)
+        self._sources = slice(self._nodes, self._nodes + self._columns.n_sources)
+        self._input[-1] = -self._drift_k_s
         self._output = np.zeros((self._nodes + 1, n_columns), dtype=dtype)
         self._pending_s = 0.0  # the second half step in the plane waits for the first one of the next step
         self._extrapolate: tuple[float, NDArray[Any]] | None = None
         self._absorbed = self._lost = 0.0
+        taken = self._columns.light.sum(axis=1)
+        share = np.full(n_columns, taken[0])
+        share[self._kinds.columns] = taken[self._kinds.of_column]
+        self._lit_m2 = float((self.level * share).sum()) * self._area
         if heating.kind == "flash":
-            self._output[0] = heating.energy_j_m2 * self.level / self._columns.capacity_j_m2k[0, 0]
-            self._absorbed = heating.energy_j_m2 * float(self.level.sum()) * self._area
+            self._flash(heating.energy_j_m2)
+
+    def _flash(self, energy_j_m2: float) -> None:
+        """Put the heat of a flash where its light is taken up."""
+        light, capacity, kind = self._columns.light, self._columns.capacity_j_m2k, self._kinds.of_column
+        for node in np.flatnonzero((light > 0).any(axis=0)):
+            warmth = energy_j_m2 * self.level
+            self._output[node] = warmth * light[0, node] / capacity[0, node]
+            own = np.divide(
+                light[kind, node], capacity[kind, node], out=np.zeros(kind.size), where=light[kind, node] > 0
+            )
+            self._output[node, self._kinds.columns] = warmth[self._kinds.columns] * own
+        self._absorbed = energy_j_m2 * self._lit_m2
 
     def surface(self) -> NDArray[Any]:
         """Rise of the inspected face now, (N,)."""
@@ -98,15 +119,15 @@ class Stepper:
         """Advance by `dt_s` under a flux at the brightest point that is constant or goes straight to its end value."""
         self._advance_in_plane(self._pending_s + dt_s / 2)
         growth = 0.0 if flux_end_w_m2 is None else flux_end_w_m2 - flux_w_m2
-        sources = self._input[self._nodes : self._nodes + self._n_sources]
-        if self._n_sources > 1:
-            sources[...] = -self._radiation_w_m2(dt_s)
-            sources[0] += flux_w_m2 * self.level
-        else:
-            sources[0] = flux_w_m2 * self.level
+        sources, light = self._input[self._sources], self._columns.light_source
+        sources[light] = 0.0
+        if self._radiating:
+            sources[:3] = -self._radiation_w_m2(dt_s)
+        sources[light] += flux_w_m2 * self.level
         if self._ramp:
-            self._input[-1] = growth * self.level
-        self._absorbed += (flux_w_m2 + growth / 2) * dt_s * float(self.level.sum()) * self._area
+            self._input[self._sources.stop] = growth * self.level
+        self._absorbed += (flux_w_m2 + growth / 2) * dt_s * self._lit_m2
+        self._time_s += dt_s
         matrices = self._columns.matrices(dt_s).matrices
         columns, starts = self._kinds.columns, self._kinds.starts
         np.matmul(matrices[0], self._input, out=self._output)
@@ -126,9 +147,10 @@ class Stepper:
             self._advance_in_plane(self._pending_s)
             self._output[: self._nodes] = self._input[: self._nodes]
             self._pending_s = 0.0
-        return EnergyBalance(
-            absorbed_j=self._absorbed, lost_j=self._lost, stored_j=self._stored(self._output[: self._nodes])
-        )
+        stored = self._stored(self._output[: self._nodes])
+        if self._drift_k_s != 0:  # the state is the rise above the surroundings, the balance above their first value
+            stored += self._drift_k_s * self._time_s * self._stored(np.ones_like(self._output[: self._nodes]))
+        return EnergyBalance(absorbed_j=self._absorbed, lost_j=self._lost, stored_j=stored)
 
     def _advance_in_plane(self, dt_s: float) -> None:
         temperatures = self._output[: self._nodes]
@@ -154,7 +176,8 @@ class Stepper:
             middle = now + (now - last) * (dt_s / (2 * last_dt_s))
         self._extrapolate = (dt_s, now)
         ambient, scale = self._ambient_k, self._losses.radiation_emissivity * STEFAN_BOLTZMANN_W_M2K4
-        beyond = scale * ((ambient + middle) ** 4 - ambient**4 - 4 * ambient**3 * middle)
+        around = ambient + self._drift_k_s * (self._time_s + dt_s / 2)
+        beyond = scale * ((around + middle) ** 4 - around**4 - 4 * ambient**3 * middle)
         share = np.zeros((3, beyond.shape[1]))
         share[0], share[1] = 1.0, 1.0
         share[1, columns], share[2, columns] = 1.0 - self._kinds.hole[kind], self._kinds.hole[kind]

@@ -18,8 +18,11 @@ from thermo_qc.io import write_sequence
 from thermo_qc.plate import load_plate
 from thermo_qc.sequence import Material, ThermalSequence
 from thermo_qc.simulation import (
+    Delamination,
     Heating,
+    Inclusion,
     Lamp,
+    LayerOf,
     Losses,
     Mark,
     Placement,
@@ -70,6 +73,16 @@ def simulate_acquisition(
     times = frame_times_s(**config.recording.model_dump())
     material = _specimen(nominal, config.conductivity_factor, config.heat_capacity_factor)
     marks = tuple(Mark(**_outlined(mark, folder)) for mark in config.marks)
+    buried = (
+        *(Delamination(**_outlined(item, folder)) for item in config.delaminations),
+        *(
+            Inclusion(**_outlined(item, folder) | {"material": Material(**item.material.model_dump())})
+            for item in config.inclusions
+        ),
+    )
+    layers = tuple(
+        LayerOf(**layer.model_dump() | {"material": Material(**layer.material.model_dump())}) for layer in config.layers
+    )
     solution = solve_plate(
         plate,
         times_s=times,
@@ -78,6 +91,8 @@ def simulate_acquisition(
         losses=losses,
         **config.solver.model_dump(),
         marks=marks,
+        buried=buried,
+        layers=layers,
         progress=None if progress is None else lambda done: progress(_PLATE_SHARE * done),
     )
     sound = solve_sound_plate(
@@ -88,6 +103,8 @@ def simulate_acquisition(
         losses=losses,
         **config.solver.model_dump(exclude=set() if marks else {"lateral_mm"}),
         marks=marks,
+        buried=buried,
+        layers=layers,
     )
     sequence = record_plate(
         solution,
