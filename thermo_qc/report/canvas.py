@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -134,9 +135,15 @@ def panel_grid(
 
 
 def put_title(figure: Figure, title: str, *, from_top_in: float = 0.12) -> None:
-    """Title over the whole figure."""
+    """Title over the whole figure, as it is: dollar signs start no formula, letters that the font lacks are boxes."""
     if title:
-        figure.text(0.5, 1.0 - from_top_in / figure.get_size_inches()[1], title, ha="center", va="top", fontsize=12)
+        place = 1.0 - from_top_in / figure.get_size_inches()[1]
+        figure.text(0.5, place, _drawable(title), ha="center", va="top", fontsize=12, parse_math=False)
+
+
+def _drawable(text: str) -> str:
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    return "".join(char if font.get_char_index(ord(char)) else "\u25a1" for char in text)
 
 
 def png_bytes(figure: Figure) -> bytes:
@@ -144,7 +151,9 @@ def png_bytes(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     packed = io.BytesIO()
-    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(packed, format="PNG", compress_level=4)
+    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(
+        packed, format="PNG", compress_level=4
+    )
     return packed.getvalue()
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ __all__ = ["LOCK", "FolderLock", "Owner", "locked"]
 
 LOCK = ".thermo-qc.lock"
 _ATTEMPTS = 20
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,7 @@ def _take(path: Path, break_lock: bool) -> FolderLock:
         birth=_birth(os.getpid()),
         token=uuid.uuid4().hex,
     )
+    n_unreadable = 0
     for _ in range(_ATTEMPTS):
         if _create(path, owner):
             return FolderLock(path=path, owner=owner)
@@ -150,7 +153,11 @@ def _take(path: Path, break_lock: bool) -> FolderLock:
                 f"{path.parent} is in use by another run (process {there.pid} on {there.host}, for {there.age}); wait "
                 "for it, choose another folder, or add --break-lock if that run is gone"
             )
-        if there is None and path.exists() and not break_lock:
+        if there is None and not break_lock:
+            time.sleep(_PAUSE_S)  # it is being removed or written just now
+            n_unreadable += path.exists() and _read(path) is None
+            if n_unreadable < _ATTEMPTS // 2:
+                continue
             raise OutputError(
                 f"{path} is there but does not say whose it is; add --break-lock if no other run uses the folder"
             )
@@ -190,6 +197,8 @@ def _create_exclusively(path: Path, text: str) -> bool:
 def _remove(path: Path, expected: Owner | None) -> None:
     """Remove a lock, but not the one that somebody else has put in its place meanwhile."""
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
+    if _read(path) != expected:
+        return
     try:
         path.rename(aside)
     except FileNotFoundError:

@@ -19,6 +19,7 @@ from thermo_qc.io import read_region, read_sequence, sha256_of
 from thermo_qc.io.files import is_there
 from thermo_qc.io.sidecar import sidecar_candidates
 from thermo_qc.models import TrainedModel
+from thermo_qc.report.marks import shortened
 from thermo_qc.report.pictures import draw_prediction
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import check_frames, frames_bytes
@@ -29,6 +30,7 @@ __all__ = ["Computed", "Job", "Opened", "Options", "compute", "failure_of", "ope
 
 log = logging.getLogger(__name__)
 
+TITLE_CHARACTERS = 60
 Reserve = Callable[[int], bool]
 
 
@@ -280,7 +282,7 @@ def _check_unchanged(opened: Opened) -> None:
 
 
 def _title(recording: Path) -> str:
-    return " ".join(text_of(Path(recording.name)).split())
+    return shortened(" ".join(text_of(Path(recording.name)).split()), TITLE_CHARACTERS)
 
 
 def _defect_fraction(prediction: DefectMap) -> float:
