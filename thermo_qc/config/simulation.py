@@ -114,12 +114,15 @@ class CameraConfig(Strict):
 
 
 class PlacementConfig(Strict):
-    """How the plate lies before the camera: mirrored first, then turned (anticlockwise), then shifted."""
+    """How the plate lies before the camera: mirrored first, then turned (anticlockwise), then shifted, then tilted."""
 
     turn_deg: float = 0.0
     mirrored: bool = False
     shift_x_mm: float = 0.0
     shift_y_mm: float = 0.0
+    tilt_x_deg: float = Field(default=0.0, ge=-80, le=80)
+    tilt_y_deg: float = Field(default=0.0, ge=-80, le=80)
+    distance_mm: PositiveFloat = 1000.0
 
 
 class OutlineConfig(Strict):

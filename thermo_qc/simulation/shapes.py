@@ -80,7 +80,8 @@ class Outlined:
         """Look points up whose coordinates run from -1 to 1 over the mask."""
         mask = np.asarray(self.mask, dtype=bool)
         column, row = (
-            np.floor((value + 1) / 2 * n).astype(np.int64) for value, n in zip((s, t), mask.shape[::-1], strict=True)
+            np.floor(np.nan_to_num((value + 1) / 2, nan=-1.0) * n).astype(np.int64)
+            for value, n in zip((s, t), mask.shape[::-1], strict=True)
         )
         inside = (column >= 0) & (column < mask.shape[1]) & (row >= 0) & (row < mask.shape[0])
         return np.asarray(inside & mask[np.clip(row, 0, mask.shape[0] - 1), np.clip(column, 0, mask.shape[1] - 1)])
