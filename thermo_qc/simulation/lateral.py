@@ -61,14 +61,8 @@ class LateralConduction:
         fastest = max(fastest, float(self._scale.max()))
         edges = 2 * float((edge_x + edge_y).max())
         self.explicit_limit_s = 2.0 / max(4 * (rate_x + rate_y) * fastest + edges, 1e-300)
-        entries = special + _edge_entries(grid, edge_x, edge_y, n_layers)
-        size = int(np.prod(self._shape))
-        row, column = (np.concatenate([entry[i] for entry in entries]).astype(np.int64) for i in (0, 1))
-        value = np.concatenate([entry[2] for entry in entries])
-        self._rows = np.unique(row)
-        content: Any = (value.astype(dtype), (np.searchsorted(self._rows, row), column))
-        self._correction: Any = sparse.csr_array(content, shape=(self._rows.size, size))
         self._dtype = dtype
+        self._corrections = _by_layer(special + _edge_entries(grid, edge_x, edge_y, n_layers), self._shape, dtype)
 
     def n_stages(self, dt_s: float) -> int:
         """Stages of the scheme that keep a step of `dt_s` stable."""
@@ -80,42 +74,62 @@ class LateralConduction:
     def advance(self, state: NDArray[Any], dt_s: float, out: NDArray[Any]) -> None:
         """Advance `state` (n_layers, N) by `dt_s` into `out`, another array of that shape."""
         stages = self.n_stages(dt_s)
-        if stages == 2:
-            half = np.empty_like(out)
-            self._apply(state, dt_s / 2, 1.0, half)
-            self._apply(half, dt_s, 0.0, out)
-            out += state
-        else:
-            out[...] = self._legendre(state, dt_s, stages)
+        scratch = np.empty((5, *self._shape[1:]), dtype=self._dtype)
+        for layer, (source, target) in enumerate(
+            zip(state.reshape(self._shape), out.reshape(self._shape), strict=True)
+        ):  # a layer with all that a step needs fits into a processor's cache
+            if stages == 2:
+                self._apply(layer, source, dt_s / 2, 1.0, scratch[0])
+                self._apply(layer, scratch[0], dt_s, 0.0, target)
+                target += source
+            else:
+                self._legendre(layer, source, dt_s, stages, scratch, target)
 
-    def _apply(self, state: NDArray[Any], factor: float, identity: float, out: NDArray[Any]) -> None:
-        """Compute out = identity * state + factor * rate(state)."""
-        source, target = state.reshape(self._shape), out.reshape(self._shape)
-        for layer in range(self._shape[0]):
-            kernel = factor * self._scale[layer] * self._stencil
-            kernel[1, 1] += identity
-            cv2.filter2D(source[layer], -1, kernel, dst=target[layer], borderType=cv2.BORDER_REFLECT)
-        if self._rows.size:
-            out.reshape(-1)[self._rows] += self._dtype.type(factor) * (self._correction @ state.reshape(-1))
+    def _apply(self, layer: int, state: NDArray[Any], factor: float, identity: float, out: NDArray[Any]) -> None:
+        """Compute out = identity * state + factor * rate(state) of a layer, (Y, X)."""
+        kernel = factor * self._scale[layer] * self._stencil
+        kernel[1, 1] += identity
+        cv2.filter2D(state, -1, kernel, dst=out, borderType=cv2.BORDER_REFLECT)
+        rows, correction = self._corrections[layer]
+        if rows.size:
+            out.reshape(-1)[rows] += self._dtype.type(factor) * (correction @ state.reshape(-1))
 
-    def _legendre(self, state: NDArray[Any], dt_s: float, stages: int) -> NDArray[Any]:
+    def _legendre(
+        self, layer: int, state: NDArray[Any], dt_s: float, stages: int, scratch: NDArray[Any], out: NDArray[Any]
+    ) -> None:
         b = [1 / 3, 1 / 3, *((j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, stages + 1))]
         w = 4 / (stages**2 + stages - 2)
-        first, rate = np.empty_like(state), np.empty_like(state)
-        self._apply(state, dt_s, 0.0, first)
-        before: NDArray[Any] = state
-        now: NDArray[Any] = state + self._dtype.type(b[1] * w) * first
+        real = self._dtype.type
+        first, part, *rotating = scratch
+        self._apply(layer, state, dt_s, 0.0, first)
+        before, now = state, rotating[0]
+        np.multiply(first, real(b[1] * w), out=now)
+        now += state
         for j in range(2, stages + 1):
             mu, nu = (2 * j - 1) / j * b[j] / b[j - 1], -(j - 1) / j * b[j] / b[j - 2]
-            self._apply(now, mu * w * dt_s, mu, rate)
-            new = rate + self._dtype.type(nu) * before
-            new += self._dtype.type(1 - mu - nu) * state
-            new -= self._dtype.type((1 - b[j - 1]) * mu * w) * first
+            new = out if j == stages else rotating[(j - 1) % 3]
+            self._apply(layer, now, mu * w * dt_s, mu, new)
+            new += np.multiply(before, real(nu), out=part)
+            new += np.multiply(state, real(1 - mu - nu), out=part)
+            new -= np.multiply(first, real((1 - b[j - 1]) * mu * w), out=part)
             before, now = now, new
-        return now
 
 
 Entries = list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+
+
+def _by_layer(entries: Entries, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[tuple[NDArray[np.int64], Any]]:
+    """Rows (cells of the layer) and sparse matrix (rows, cells) of each layer."""
+    cells = int(np.prod(shape[1:]))
+    row, column = (np.concatenate([entry[i] for entry in entries]).astype(np.int64) for i in (0, 1))
+    value = np.concatenate([entry[2] for entry in entries]).astype(dtype)
+    result: list[tuple[NDArray[np.int64], Any]] = []
+    for layer in range(shape[0]):
+        mine = row // cells == layer
+        rows, place = np.unique(row[mine] - layer * cells, return_inverse=True)
+        content: Any = (value[mine], (place.ravel(), column[mine] - layer * cells))
+        result.append((rows, sparse.csr_array(content, shape=(rows.size, cells))))
+    return result
 
 
 def _edge_rate(edge_w_m2k: float, cell_mm: float, material: Material, grid: PlateGrid) -> NDArray[np.float64]:
