@@ -218,3 +218,31 @@ def test_mask_of_a_mark_is_read_beside_the_configuration(folder):
     (folder / "run.png").write_text("no picture", encoding="utf-8")
     with pytest.raises(InputError, match=r"run\.png is no picture that can be read"):
         simulate_acquisition(load_config(SimulationConfig, folder / "one.yaml", quiet), folder)
+
+
+def test_buried_defects_layers_and_tilt_come_from_the_configuration(folder):
+    steel = (
+        "{name: steel, conductivity_through_w_mk: 15, conductivity_in_plane_w_mk: 15, density_kg_m3: 7900, "
+        "heat_capacity_j_kgk: 500}"
+    )
+    piece = f"depth_mm: 1.0, thickness_mm: 0.5, material: {steel}"
+    overrides = [
+        "delaminations=[{x_mm: 20, y_mm: 25, width_mm: 8, height_mm: 6, depth_mm: 1.0, name: gap}]",
+        f"inclusions=[{{x_mm: 34, y_mm: 24, width_mm: 8, height_mm: 8, {piece}}}]",
+        f"layers=[{{depth_mm: 8.0, thickness_mm: 2.0, material: {steel}}}]",
+        "placement.tilt_x_deg=20",
+        "loss.ambient_drift_k_min=0.5",
+        "camera.netd_k=0",
+        "heating.afterglow_share=0.2",
+        "solver.lateral_mm=1",
+    ]
+    sequence = simulate_acquisition(load_config(SimulationConfig, folder / "one.yaml", overrides), folder)
+    assert [defect.name for defect in sequence.truth.defects] == ["near", "far", "gap", "B2"]
+    assert sequence.truth.defects[2].peak_contrast_k > 0.5
+    assert sequence.truth.defects[3].peak_contrast_k < 0.0
+    assert set(np.unique(sequence.truth.defect_index)) >= {1, 2, 3, 4}
+    facts = sequence.history[0].parameters
+    assert facts["layers"][0]["material"]["name"] == "steel" and len(facts["buried"]) == 2
+    frame = np.asarray(sequence.frames)[12]
+    gap, inclusion = (frame[sequence.truth.defect_index == number].mean() for number in (3, 4))
+    assert gap > np.median(frame[sequence.truth.defect_index == 0]) > inclusion
