@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thermo_qc.cli import main
+from thermo_qc.cli import main, verbs
 from thermo_qc.cli.parser import build_parser
-from thermo_qc.cli.verbs import planned_setup
 from thermo_qc.errors import ConfigError, InputError, OutputError
 from thermo_qc.evaluation import InspectionSetup, hole_detectability
 from thermo_qc.plate import load_material, shipped_materials
@@ -72,7 +71,7 @@ def test_every_option_of_the_set_up_counts(options: list[str], sign: int) -> Non
     def index(more: list[str]) -> float:
         given = build_parser().parse_args(["plan", "GFRP", "10", *OPTIONS, *more])
         hole = {"thickness_mm": 10.0, "depth_mm": 5.0, "diameter_mm": 15.0}
-        return hole_detectability(load_material("GFRP"), **hole, setup=planned_setup(given)).background
+        return hole_detectability(load_material("GFRP"), **hole, setup=verbs._planned_setup(given)).background
 
     assert sign * (index(options) - index([])) > 1e-3
 

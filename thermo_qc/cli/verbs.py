@@ -24,7 +24,6 @@ __all__ = [
     "list_methods",
     "maps",
     "plan",
-    "planned_setup",
     "predict",
     "register",
     "report",
@@ -161,7 +160,7 @@ def plan(arguments: Namespace) -> int:
         result = workflow.run(
             arguments.material,
             arguments.thickness_mm,
-            setup=planned_setup(arguments),
+            setup=_planned_setup(arguments),
             limits=DetectionLimits(visible=arguments.visible, detectable=arguments.detectable),
             depths_mm=arguments.depths_mm,
             smallest_mm=arguments.smallest_diameter_mm,
@@ -181,7 +180,7 @@ def plan(arguments: Namespace) -> int:
     return 0
 
 
-def planned_setup(arguments: Namespace) -> InspectionSetup:
+def _planned_setup(arguments: Namespace) -> InspectionSetup:
     """Gather heating, losses, camera and recording from the options of ``plan``."""
     from thermo_qc.evaluation import InspectionSetup
     from thermo_qc.simulation import Heating, Losses
