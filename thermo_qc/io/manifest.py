@@ -109,6 +109,11 @@ def load_manifest(path: Path | str) -> Manifest:
 def _entry(path: Path, config: EntryConfig) -> ManifestEntry:
     folder = path.parent
     key = config.key or Path(config.recording).stem
+    parts = key.replace("\\", "/").split("/")
+    if ".." in parts or "" in parts or ":" in parts[0] or "\0" in key:
+        raise ConfigError(
+            f"{path}: key '{key}' would lead out of the folder of the results; use a plain name such as plate7"
+        )
     files = {name: folder / getattr(config, name) for name in FILES if getattr(config, name) is not None}
     plate: str | Path | None = config.plate
     if config.plate is not None and config.plate not in shipped_plates():
