@@ -29,7 +29,7 @@ def test_config_runs(path: Path, lab: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "simulations").glob("*.yaml")), ids=lambda path: path.stem)
 def test_simulation_runs(path: Path, tmp_path: Path) -> None:
-    changes = ["solver.lateral_mm=8", "solver.depth_cells=8", "camera.pixel_pitch_mm=8", "recording.duration_s=70"]
+    changes = ["solver.lateral_mm=8", "solver.depth_cells=12", "camera.pixel_pitch_mm=8", "recording.duration_s=70"]
     overrides = [part for change in changes for part in ("--set", change)]
     assert main(["simulate", str(path), "-o", str(tmp_path / "sim.h5"), *overrides]) == 0
     assert main(["info", str(tmp_path / "sim.h5"), "--json"]) == 0

@@ -23,6 +23,7 @@ from thermo_qc.workflows.processes import end_process, end_with_parent, how_it_e
 __all__ = ["WorkerSettings", "predict_side_by_side"]
 
 AHEAD = 2  # recordings that a process has and has not computed: one is computed, one is read
+MAX_FAILED_STARTS = 3  # in a row; one that something else killed is no reason to give up the night
 _PATIENCE_S = 10.0
 _READY, _COMPUTED, _DONE, _ERROR = "ready", "computed", "done", "error"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -89,12 +90,13 @@ def predict_side_by_side(
     Raises
     ------
     ThermoQCError
-        When a process cannot start its work at all. A recording at which a process dies is a result with a reason:
-        those that the process had at that time are tried once more, each alone.
+        When processes, one after the other, cannot start their work at all. A recording at which a process dies is a
+        result with a reason: those that the process had at that time are tried once more, each alone.
     """
     waiting = deque(jobs)
     workers: list[_Worker] = []
     n_left = len(jobs)
+    failed_starts = 0
     try:
         while n_left:
             while len(workers) < min(n_workers, n_left):
@@ -106,10 +108,13 @@ def predict_side_by_side(
                 message = _receive(worker)
                 if message is None:
                     workers.remove(worker)
-                    lost = _bury(worker, waiting)
+                    failed_starts = 0 if worker.ready else failed_starts + 1
+                    lost = _bury(worker, waiting, give_up=failed_starts == MAX_FAILED_STARTS)
                     for job, result in lost:
                         n_left -= 1
                         on_result(job, result)
+                elif message[0] == _READY:
+                    failed_starts = 0
                 elif message[0] == _DONE:
                     n_left -= 1
                     job = worker.jobs.pop(message[1])
@@ -174,12 +179,12 @@ def _receive(worker: _Worker) -> tuple[Any, ...] | None:
     return message
 
 
-def _bury(worker: _Worker, waiting: deque[Job]) -> list[tuple[Job, Prediction]]:
+def _bury(worker: _Worker, waiting: deque[Job], *, give_up: bool) -> list[tuple[Job, Prediction]]:
     """Put back what a dead process had, each to be done alone; the only one that it had is the one that failed."""
     worker.process.join(_PATIENCE_S)
     how = how_it_ended(worker.process.exitcode)
     end_process(worker.pipe, worker.process)
-    if not worker.ready:
+    if not worker.ready and give_up:
         raise ThermoQCError(f"a worker process could not start ({how}); free memory or give fewer --workers")
     jobs = list(worker.jobs.values())
     if len(jobs) > 1:
