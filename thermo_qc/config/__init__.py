@@ -1,11 +1,15 @@
 """The strict schema of every YAML file."""
 
 from thermo_qc.config.base import Strict, load_config, parse_config
+from thermo_qc.config.corpus import CorpusConfig, MaterialRangeConfig, PlateRangesConfig
 from thermo_qc.config.experiment import (
     AugmentConfig,
+    AveragingConfig,
+    CurriculumConfig,
     DataConfig,
     ExperimentConfig,
     FoldConfig,
+    GradientNoiseConfig,
     LossTermConfig,
     ModelConfig,
     OptimiserConfig,
@@ -27,16 +31,21 @@ from thermo_qc.config.simulation import (
     SimulationConfig,
     SolverConfig,
 )
+from thermo_qc.config.transfer import StageConfig, TransferConfig
 from thermo_qc.config.yaml_text import read_yaml
 
 __all__ = [
     "AugmentConfig",
+    "AveragingConfig",
     "CameraConfig",
     "ClassBand",
+    "CorpusConfig",
+    "CurriculumConfig",
     "DataConfig",
     "ExperimentConfig",
     "Facts",
     "FoldConfig",
+    "GradientNoiseConfig",
     "HeatingConfig",
     "HoleConfig",
     "LampConfig",
@@ -44,18 +53,22 @@ __all__ = [
     "LossTermConfig",
     "MapsConfig",
     "MaterialConfig",
+    "MaterialRangeConfig",
     "ModelConfig",
     "OptimiserConfig",
     "PlacementConfig",
     "PlateConfig",
+    "PlateRangesConfig",
     "RecordingConfig",
     "RepresentationConfig",
     "ScheduleConfig",
     "SimulationConfig",
     "SolverConfig",
+    "StageConfig",
     "Strict",
     "TimeConfig",
     "TrainConfig",
+    "TransferConfig",
     "load_config",
     "parse_config",
     "read_yaml",

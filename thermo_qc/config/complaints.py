@@ -86,7 +86,8 @@ def _follow(schema: Any, location: Place) -> tuple[Place, list[Any]]:
 def _inside(annotation: Any, part: int | str) -> list[Any]:
     arguments = get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _members(annotation.model_fields[part].annotation) if part in annotation.model_fields else []
+        named = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        return _members(named[part].annotation) if part in named else []
     if isinstance(part, int) and get_origin(annotation) in {tuple, list}:
         return _members(arguments[0])
     if isinstance(part, str) and get_origin(annotation) is dict:
@@ -103,7 +104,8 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _keys(types: list[Any]) -> list[str]:
-    return [name for one in types if isinstance(one, type) and issubclass(one, BaseModel) for name in one.model_fields]
+    models = [one for one in types if isinstance(one, type) and issubclass(one, BaseModel)]
+    return [field.alias or name for one in models for name, field in one.model_fields.items()]
 
 
 def _choices(types: list[Any]) -> list[str]:

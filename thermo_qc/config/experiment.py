@@ -7,12 +7,16 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from thermo_qc.config.base import Strict
+from thermo_qc.config.transfer import TransferConfig
 
 __all__ = [
     "AugmentConfig",
+    "AveragingConfig",
+    "CurriculumConfig",
     "DataConfig",
     "ExperimentConfig",
     "FoldConfig",
+    "GradientNoiseConfig",
     "LossTermConfig",
     "ModelConfig",
     "OptimiserConfig",
@@ -136,8 +140,42 @@ class AugmentConfig(Strict):
     noise_std: NonNegativeFloat = 0.05
 
 
+class AveragingConfig(Strict):
+    """Stochastic weight averaging: the mean of the weights after each of the last epochs.
+
+    `start_fraction` of the epochs go by before; from then on the learning rate is `learning_rate_factor` times the base
+    rate, or follows the schedule when that is null.
+    """
+
+    start_fraction: float = Field(default=0.75, ge=0, lt=1)
+    learning_rate_factor: PositiveFloat | None = 0.5
+
+
+class GradientNoiseConfig(Strict):
+    """Gaussian noise on every gradient after clipping, of variance eta / (1 + step)^gamma."""
+
+    eta: PositiveFloat = 0.01
+    gamma: NonNegativeFloat = 0.55
+
+
+class CurriculumConfig(Strict):
+    """From easy to hard: training starts with the easiest cases; after `epochs_fraction` all take part.
+
+    by "contrast": strongest defect signal over the scatter of the sound pixels; "defect_share": share of defect pixels.
+    `start_fraction` of the cases take part in the first epoch (as many more as it takes to have every class).
+    """
+
+    by: Literal["contrast", "defect_share"] = "contrast"
+    start_fraction: float = Field(default=0.3, gt=0, le=1)
+    epochs_fraction: float = Field(default=0.5, gt=0, le=1)
+
+
 class TrainConfig(Strict):
-    """Training by gradient descent (networks only)."""
+    """Training by gradient descent (networks only, but for `calibrate`).
+
+    calibrate "temperature": one temperature for all probabilities, fitted on the validation cases (or on those that
+    `validation_fraction` holds out).
+    """
 
     epochs: PositiveInt = 40
     batch_size: PositiveInt = 8
@@ -153,6 +191,21 @@ class TrainConfig(Strict):
     schedule: ScheduleConfig = ScheduleConfig()
     augment: AugmentConfig = AugmentConfig()
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    transfer: TransferConfig = TransferConfig()
+    averaging: AveragingConfig | None = None
+    gradient_noise: GradientNoiseConfig | None = None
+    curriculum: CurriculumConfig | None = None
+    calibrate: Literal["none", "temperature"] = "none"
+
+    @model_validator(mode="after")
+    def _first_part_left(self) -> Self:
+        stages = sum(stage.epochs for stage in self.transfer.stages)
+        if stages >= self.epochs:
+            raise ValueError(
+                f"transfer.stages take {stages} of {self.epochs} epochs and leave none for the part before them; give "
+                "train.epochs more or the stages fewer"
+            )
+        return self
 
 
 class FoldConfig(Strict):

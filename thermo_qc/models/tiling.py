@@ -1,4 +1,4 @@
-"""Large frames in tiles whose overlap is blended, so that no seam shows."""
+"""Large frames in tiles whose overlap is blended, so that no seam shows; the mean over turns and mirror images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError
 
-__all__ = ["blend_tiles", "tile_starts"]
+__all__ = ["blend_tiles", "mean_over_symmetries", "tile_starts"]
 
 
 def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
@@ -81,6 +81,33 @@ def blend_tiles(
             weight[part] += window
     assert total is not None
     return np.asarray(total / weight, dtype=np.float32)
+
+
+def mean_over_symmetries(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float32]], stack: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Apply a function to the eight turns and mirror images of a stack and average what is turned back.
+
+    Parameters
+    ----------
+    function : callable
+        Maps (C, y, x) to (K, y, x).
+    stack : ndarray of float32, shape (C, Y, X)
+        Images.
+
+    Returns
+    -------
+    ndarray of float32, shape (K, Y, X)
+    """
+    total: NDArray[np.float64] | None = None
+    for mirrored in (False, True):
+        for turns in range(4):
+            turned = np.rot90(stack[..., ::-1] if mirrored else stack, turns, axes=(-2, -1))
+            back = np.rot90(function(np.ascontiguousarray(turned)), -turns, axes=(-2, -1)).astype(np.float64)
+            back = back[..., ::-1] if mirrored else back
+            total = back if total is None else total + back
+    assert total is not None
+    return np.asarray(total / 8.0, dtype=np.float32)
 
 
 def _window(length: int) -> NDArray[np.float64]:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ModelError
+from thermo_qc.errors import ConfigError, ModelError
+from thermo_qc.models.calibrated import checked_temperature, tempered
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
 from thermo_qc.representation import Representation
 from thermo_qc.sequence import ThermalSequence
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["KINDS", "TrainedModel"]
 
@@ -49,7 +50,7 @@ class TrainedModel:
     parameters : dict
         The network's own parameters, to build it again; by default those that it was built with.
     metadata : dict
-        Further JSON facts (class scheme, training data, seed, versions).
+        Further JSON facts (class scheme, training data, seed, versions); "temperature" divides the logits.
 
     Raises
     ------
@@ -83,10 +84,17 @@ class TrainedModel:
                 f"{len(self.class_depths_mm)} class depths came with {len(self.class_names)} class names; give one each"
             )
 
+        checked_temperature(self.metadata)
+
     @property
     def n_classes(self) -> int:
         """Number of classes with sound."""
         return len(self.class_names)
+
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits that calibration has found; 1 without calibration."""
+        return checked_temperature(self.metadata)
 
     @cached_property
     def sha256(self) -> str:
@@ -103,6 +111,7 @@ class TrainedModel:
         overlap: float = 0.25,
         region: NDArray[np.bool_] | None = None,
         sound_mask: NDArray[np.bool_] | None = None,
+        tta: bool = False,
     ) -> NDArray[np.float32]:
         """Probability of every class at every pixel.
 
@@ -122,6 +131,8 @@ class TrainedModel:
             The plate in the frame; the rest has no part in reference curves.
         sound_mask : ndarray of bool, shape (Y, X), optional
             Region known to be sound, for representations that compare with one.
+        tta : bool
+            Mean over the eight turns and mirror images of the stack (kind "segmentation").
 
         Returns
         -------
@@ -132,10 +143,16 @@ class TrainedModel:
         ------
         ModelError, MissingFactError
             When the recording does not fit the model.
+        ConfigError
+            When `tta` is asked of a model that does not see images.
         """
         if self.kind == "segmentation":
             stack = self.representation.stack(sequence, region=region, sound_mask=sound_mask)
-            return self._of_stack(stack, device, tile_px, overlap)
+            return self._of_stack(stack, device, tile_px, overlap, tta)
+        if tta:
+            raise ConfigError(
+                f"test-time turns (tta) need a segmentation model, this is a model of kind '{self.kind}'; leave tta out"
+            )
         curves = self.representation.curves(sequence, region=region, sound_mask=sound_mask)
         flat = self.curve_probabilities(curves, device=device, batch_size=batch_size)
         return np.ascontiguousarray(flat.T).reshape(self.n_classes, *sequence.frame_shape)
@@ -145,7 +162,7 @@ class TrainedModel:
     ) -> NDArray[np.float32]:
         """Probabilities (N, K) of curves (N, T, C) of this model's representation."""
         if self.forest is not None:
-            return self.forest.predict_proba(curves)
+            return tempered(self.forest.predict_proba(curves), self.temperature)
         import torch
 
         from thermo_qc.models.devices import evaluating, to_device
@@ -154,19 +171,19 @@ class TrainedModel:
         assert self.network is not None
         with evaluating(self.network, target), torch.inference_mode():
             parts = [
-                torch.softmax(self.network(torch.from_numpy(part).to(target)).float(), dim=1).cpu().numpy()
+                self._softmax(self.network(torch.from_numpy(part).to(target))).cpu().numpy()
                 for part in _batches(curves, max(1, batch_size))
             ]
         empty = np.zeros((0, self.n_classes), dtype=np.float32)
         return np.concatenate([empty, *parts])
 
     def _of_stack(
-        self, stack: NDArray[np.float32], device: str, tile_px: int | None, overlap: float
+        self, stack: NDArray[np.float32], device: str, tile_px: int | None, overlap: float, tta: bool
     ) -> NDArray[np.float32]:
         import torch
 
         from thermo_qc.models.devices import evaluating, to_device
-        from thermo_qc.models.tiling import blend_tiles
+        from thermo_qc.models.tiling import blend_tiles, mean_over_symmetries
 
         target = to_device(device)
         assert self.network is not None
@@ -174,11 +191,20 @@ class TrainedModel:
 
         def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
             batch = torch.from_numpy(np.ascontiguousarray(images))[None].to(target)
-            result: NDArray[np.float32] = torch.softmax(network(batch).float(), dim=1)[0].cpu().numpy()
+            result: NDArray[np.float32] = self._softmax(network(batch))[0].cpu().numpy()
             return result
 
+        def whole(images: NDArray[np.float32]) -> NDArray[np.float32]:
+            if tile_px is None:
+                return predict(images)
+            return blend_tiles(predict, images, tile_px=tile_px, overlap=overlap)
+
         with evaluating(network, target), torch.inference_mode():
-            return predict(stack) if tile_px is None else blend_tiles(predict, stack, tile_px=tile_px, overlap=overlap)
+            return mean_over_symmetries(whole, stack) if tta else whole(stack)
+
+    def _softmax(self, logits: Tensor) -> Tensor:
+        """Probabilities (B, K, ...) of a network's output at this model's temperature."""
+        return (logits.float() / self.temperature).softmax(dim=1)
 
     def depth_mm(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Estimate the depth of the defect at every pixel.
