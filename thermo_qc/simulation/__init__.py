@@ -7,6 +7,8 @@ from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, 
 from thermo_qc.simulation.contrast import peak_contrasts_k, solve_sound_plate
 from thermo_qc.simulation.marks import Mark
 from thermo_qc.simulation.placement import Placement
+from thermo_qc.simulation.random_plates import RandomPlate, draw_plate, log_frames_s
+from thermo_qc.simulation.ranges import MaterialRange, PlateRanges
 from thermo_qc.simulation.schedule import frame_times_s
 from thermo_qc.simulation.solver import PlateSolution, solve_plate
 from thermo_qc.simulation.stepper import EnergyBalance
@@ -22,10 +24,15 @@ __all__ = [
     "LayerOf",
     "Losses",
     "Mark",
+    "MaterialRange",
     "Placement",
+    "PlateRanges",
     "PlateSolution",
+    "RandomPlate",
+    "draw_plate",
     "frame_times_s",
     "lamp_level",
+    "log_frames_s",
     "peak_contrasts_k",
     "record_plate",
     "solve_cell",
