@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ModelError
 
-__all__ = ["checked_temperature", "tempered"]
+__all__ = ["SMALLEST", "checked_temperature", "tempered"]
 
-_SMALLEST = 1e-6  # a forest's zeros are rare rather than impossible
+SMALLEST = 1e-12  # a forest's zeros are rare rather than impossible
 
 
 def checked_temperature(metadata: Mapping[str, Any]) -> float:
@@ -36,7 +36,7 @@ def tempered(probabilities: NDArray[np.float32], temperature: float, *, axis: in
     Parameters
     ----------
     probabilities : ndarray of float32
-        Probabilities along `axis`; none counts as less than 1e-6 unless the temperature is 1.
+        Probabilities along `axis`; none counts as less than 1e-12 unless the temperature is 1.
     temperature : float
         Above 1 makes them less certain, below 1 more certain, 1 leaves them as they are.
     axis : int
@@ -54,6 +54,6 @@ def tempered(probabilities: NDArray[np.float32], temperature: float, *, axis: in
     """
     if temperature == 1.0:
         return probabilities
-    logits = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)) / temperature
+    logits = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) / temperature
     powers = np.exp(logits - logits.max(axis=axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True), dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -114,6 +114,10 @@ def draw_balanced(
     -------
     ndarray of int64, shape (n_samples,)
     """
+    empty = np.array([indices.size == 0 for indices in members])
+    if empty.any():
+        shares = np.where(empty, 0.0, shares)
+        shares = shares / shares.sum()
     exact = shares * n_samples
     numbers = np.floor(exact).astype(np.int64)
     rest = n_samples - int(numbers.sum())
@@ -156,6 +160,10 @@ class CurveBatches:
         Every curve once when None.
     class_balanced, sound_fraction
         As in `class_shares`.
+    cases : ndarray of int64, shape (N,), optional
+        Case of each curve, for `pool`.
+    pool : callable, optional
+        Epoch -> bool (n_cases,): the cases that take part in it.
     """
 
     def __init__(
@@ -169,7 +177,10 @@ class CurveBatches:
         samples_per_epoch: int | None = None,
         class_balanced: bool = False,
         sound_fraction: float | None = None,
+        cases: NDArray[np.int64] | None = None,
+        pool: Callable[[int], NDArray[np.bool_]] | None = None,
     ) -> None:
+        self.cases, self.pool = cases, pool
         self.curves, self.labels, self.seed, self.epoch = curves, labels, seed, 0
         self.n_samples = samples_per_epoch or len(labels)
         self.batches = even_batches(self.n_samples, batch_size)
@@ -185,7 +196,11 @@ class CurveBatches:
 
     def draw(self, epoch: int) -> NDArray[np.int64]:
         """Return the indices of an epoch's curves in order, int64 (n_samples,)."""
-        return draw_balanced(self.members, self.shares, self.n_samples, np.random.default_rng([self.seed, epoch]))
+        members = self.members
+        if self.pool is not None and self.cases is not None:
+            taking_part = self.pool(epoch)[self.cases]
+            members = [indices[taking_part[indices]] for indices in members]
+        return draw_balanced(members, self.shares, self.n_samples, np.random.default_rng([self.seed, epoch]))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.from_numpy(self.draw(self.epoch))

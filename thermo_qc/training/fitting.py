@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from torch import nn
 from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.io.files import atomic_path
 from thermo_qc.training.devices import accelerator_of, quiet_lightning
+from thermo_qc.training.helps import WeightAverage, take_average
 from thermo_qc.training.history import Checkpoints, EpochStreams, History, ProgressCall, write_history
 from thermo_qc.training.module import CurveModule
 
 __all__ = ["AtomicCheckpointIO", "fit_network", "read_checkpoint"]
+
+logger = logging.getLogger(__name__)
 
 Progress = bool | Callable[[int, int, float], None]
 _WATCHED = "validation_loss"
@@ -84,6 +88,7 @@ def fit_network(
     precision: str = "32-true",
     gradient_clip: float | None = None,
     early_stopping_epochs: int | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
     progress: Progress = False,
 ) -> nn.Module:
     """Train a network, or continue from the folder's last checkpoint, and return it with its best weights.
@@ -110,6 +115,8 @@ def fit_network(
         Largest norm of the gradient.
     early_stopping_epochs : int, optional
         Stop after so many epochs without a lower validation loss.
+    callbacks : sequence of lightning.Callback
+        Helps; the mean of a `WeightAverage` among them is returned instead of the best weights.
     progress : bool or callable
         Show Lightning's progress bar, or call with (epochs done, epochs, training loss).
 
@@ -125,15 +132,15 @@ def fit_network(
     earlier = _earlier(last, module.signature)
     history = History(folder / "history.csv")
     if earlier is None or not _has_ended(earlier, epochs, history):
-        callbacks = [EpochStreams(loader, seed), history, *_callbacks(folder, validation, early_stopping_epochs)]
-        callbacks += _progress(progress, epochs)
+        used = [EpochStreams(loader, seed), *callbacks, history]
+        used += [*_callbacks(folder, validation, early_stopping_epochs), *_progress(progress, epochs)]
         with quiet_lightning():
             trainer = lightning.Trainer(
                 **accelerator_of(device),
                 max_epochs=epochs,
                 precision=precision,
                 gradient_clip_val=gradient_clip,
-                callbacks=callbacks,
+                callbacks=used,
                 plugins=[AtomicCheckpointIO()],
                 logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
                 default_root_dir=str(folder),
@@ -145,7 +152,11 @@ def fit_network(
                 use_distributed_sampler=False,
             )
             _run(trainer, module, loader, validation, None if earlier is None else last)
-    return _best(module, folder / "checkpoints", validated=validation is not None)
+    network = _best(module, folder / "checkpoints", validated=validation is not None)
+    for callback in callbacks:
+        if isinstance(callback, WeightAverage):
+            _averaged(network, callback, read_checkpoint(last)["callbacks"][callback.state_key], loader, seed, epochs)
+    return network
 
 
 def _check(validation: Any, device: torch.device, precision: str, early_stopping_epochs: int | None) -> None:
@@ -226,3 +237,20 @@ def _best(module: CurveModule, checkpoints: Path, *, validated: bool) -> nn.Modu
     )
     network.eval()
     return network
+
+
+def _averaged(
+    network: nn.Module, average: WeightAverage, state: dict[str, Any], loader: Any, seed: int, epochs: int
+) -> None:
+    """Turn the network's weights into the mean that the last checkpoint holds."""
+    average.load_state_dict(state)
+    if average.number == 0:
+        logger.warning(
+            "train.averaging: training ended before epoch %d, the first that counts; the best weights are kept",
+            average.first_epoch,
+        )
+        return
+    loader.epoch = epochs  # a draw of its own
+    torch.manual_seed(seed)
+    take_average(network, average.weights, loader, statistics=average.statistics)
+    network.eval()

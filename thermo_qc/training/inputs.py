@@ -19,7 +19,16 @@ from thermo_qc.representation import Representation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.datasets import Case, class_counts
 
-__all__ = ["case_signature", "checked_counts", "curves_of", "hold_out_cases", "hold_out_pixels", "stacks_of"]
+__all__ = [
+    "case_signature",
+    "checked_counts",
+    "curves_by_case",
+    "curves_of",
+    "hold_out_cases",
+    "hold_out_pixels",
+    "stacks_of",
+    "training_counts",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +41,20 @@ def checked_counts(cases: Sequence[Case], class_names: Sequence[str]) -> NDArray
     TrainingError
         When there are no cases, or a class has no pixel in them.
     """
+    return training_counts(cases, class_names)
+
+
+def training_counts(cases: Sequence[Case], class_names: Sequence[str], *, all_needed: bool = True) -> NDArray[np.int64]:
+    """Count like `checked_counts`; with `all_needed` False, a class without pixels is said in the log only."""
     if not cases:
         raise TrainingError(
             "there are no training cases; give recordings with a truth mask or a plate and registration"
         )
     counts = class_counts([case.class_map for case in cases], len(class_names))
     absent = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
-    if absent:
+    if absent and not all_needed and counts.any():
+        logger.warning("no training pixel is of class %s; what the model knows of it may fade", ", ".join(absent))
+    elif absent:
         keys = ", ".join(case.key for case in cases[:8]) + (", ..." if len(cases) > 8 else "")
         raise TrainingError(
             f"class '{absent[0]}' has no training pixel in the cases {keys}; add recordings that hold it, use "
@@ -112,21 +128,28 @@ def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Te
     TrainingError
         When fewer than two curves are left.
     """
+    curves, labels, _ = curves_by_case(cases, representation)
+    return curves, labels
+
+
+def curves_by_case(cases: Sequence[Case], representation: Representation) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+    """Return what `curves_of` returns, and the case of each curve, int64 (N,)."""
     curves = np.concatenate(
         [representation.curves(case.sequence, case.labelled, sound_mask=case.class_map == 0) for case in cases]
     )
     labels = np.concatenate([case.class_map[case.labelled] for case in cases])
+    numbers = np.repeat(np.arange(len(cases)), [int(case.labelled.sum()) for case in cases])
     whole = np.isfinite(curves).all(axis=(1, 2)) & (curves != 0).any(axis=(1, 2))
     if not whole.all():
         logger.warning(
             "%d of %d labelled pixels have gaps in their curves and are left out", (~whole).sum(), whole.size
         )
-        curves, labels = curves[whole], labels[whole]
+        curves, labels, numbers = curves[whole], labels[whole], numbers[whole]
     if len(labels) < 2:
         raise TrainingError(
             f"{len(labels)} labelled pixels have a curve without gaps, expected at least 2; repair dead pixels"
         )
-    return torch.from_numpy(np.ascontiguousarray(curves)), torch.from_numpy(np.ascontiguousarray(labels))
+    return torch.from_numpy(np.ascontiguousarray(curves)), torch.from_numpy(np.ascontiguousarray(labels)), numbers
 
 
 def stacks_of(

@@ -14,20 +14,32 @@ from numpy.typing import NDArray
 from torch import nn
 
 from thermo_qc.config import ExperimentConfig
-from thermo_qc.errors import TrainingError, choose
-from thermo_qc.models import Forest, build_network, check_forest_parameters
+from thermo_qc.errors import ConfigError, TrainingError, choose
+from thermo_qc.models import Forest, TrainedModel, build_network, check_forest_parameters
 from thermo_qc.representation import Representation
+from thermo_qc.training.curriculum import Curriculum, plan_curriculum
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
 from thermo_qc.training.fitting import Progress, fit_network
-from thermo_qc.training.inputs import checked_counts, curves_of, hold_out_cases, hold_out_pixels, stacks_of
+from thermo_qc.training.freezing import FreezePlan, Unfreezing, plan_freezing
+from thermo_qc.training.helps import GradientNoise, WeightAverage
+from thermo_qc.training.inputs import (
+    curves_by_case,
+    curves_of,
+    hold_out_cases,
+    hold_out_pixels,
+    stacks_of,
+    training_counts,
+)
 from thermo_qc.training.losses import build_loss
 from thermo_qc.training.module import CurveModule, SegmentationModule
 from thermo_qc.training.optimisers import OPTIMISERS, build_optimiser
 from thermo_qc.training.schedules import SCHEDULES, ScheduleOptions, learning_rate_factor
+from thermo_qc.training.transfer import fill_from, head_tensors, started_representation
 
 __all__ = ["Job"]
 
 _VALIDATION_BATCH = 4096
+_NETWORKS = ("curve", "segmentation")
 Cases = Sequence[Case]
 
 
@@ -51,6 +63,8 @@ class Job:
         Identity of the run.
     progress : bool or callable
         As in `train_model`.
+    start : TrainedModel, optional
+        Earlier model whose weights the training starts from.
     """
 
     experiment: ExperimentConfig
@@ -60,13 +74,47 @@ class Job:
     seed: int
     signature: str
     progress: Progress
+    start: TrainedModel | None = None
 
     def run(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
-        """Fit representation and model; the second part holds `network` or `forest`."""
+        """Fit representation and model on cases that `divided` has returned; the second part holds the model's core."""
         if validation_cases and not any(case.labelled.any() for case in validation_cases):
             raise TrainingError("the validation cases hold no labelled pixel; give labelled ones or leave them out")
+        if self.start is None and self._keeps_nothing():
+            raise ConfigError(
+                "train.transfer freezes layers or statistics, but training starts from fresh weights; name a model in "
+                "train.transfer.from or pretrained encoder_weights in model.parameters"
+            )
         kinds = {"curve": self._fit_curves, "segmentation": self._fit_stacks, "forest": self._fit_forest}
         return choose(kinds, self.experiment.model.kind, "kind of model")(train_cases, validation_cases)
+
+    def divided(self, train_cases: Cases, validation_cases: Cases) -> tuple[Cases, Cases]:
+        """Hold out `train.validation_fraction` of the training cases where no validation cases are given.
+
+        Raises
+        ------
+        ConfigError
+            When calibration is wanted and there is nothing to calibrate on.
+        """
+        train, kind = self.experiment.train, self.experiment.model.kind
+        if not validation_cases and train.validation_fraction > 0 and (kind in _NETWORKS or train.calibrate != "none"):
+            hold_out = hold_out_cases if kind == "segmentation" else hold_out_pixels
+            train_cases, validation_cases = hold_out(train_cases, train.validation_fraction, self.seed)
+        if train.calibrate != "none" and not validation_cases:
+            raise ConfigError(
+                f"train.calibrate is {train.calibrate}, but there is nothing to calibrate on; set "
+                "train.validation_fraction (0.2, say) or give validation cases"
+            )
+        return train_cases, validation_cases
+
+    def _keeps_nothing(self) -> bool:
+        model = self.experiment.model
+        return self.experiment.train.transfer.keeps and model.parameters.get("encoder_weights", "none") == "none"
+
+    def _counts(self, cases: Cases) -> NDArray[np.int64]:
+        """Pixels of each class; a model that knows the classes already may go on without some of them."""
+        known = self.start is not None and self.start.class_names == self.class_names
+        return training_counts(cases, self.class_names, all_needed=not known)
 
     def _fit_forest(self, train_cases: Cases, _validation: Cases) -> tuple[Representation, dict[str, Any]]:
         parameters, n_classes = self.experiment.model.parameters, len(self.class_names)
@@ -86,12 +134,11 @@ class Job:
 
     def _fit_curves(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
         train = self.experiment.train
-        if not validation_cases and train.validation_fraction > 0:
-            train_cases, validation_cases = hold_out_pixels(train_cases, train.validation_fraction, self.seed)
-        counts = checked_counts(train_cases, self.class_names)
+        counts = self._counts(train_cases)
         representation = self._representation(train_cases)
-        curves, labels = curves_of(train_cases, representation)
-        network = self._network(representation)
+        curves, labels, numbers = curves_by_case(train_cases, representation)
+        network, plan = self._network(representation)
+        curriculum = self._curriculum(train_cases)
         loader = CurveBatches(
             curves,
             labels,
@@ -101,26 +148,27 @@ class Job:
             samples_per_epoch=train.samples_per_epoch,
             class_balanced=train.class_balanced,
             sound_fraction=train.sound_fraction,
+            cases=numbers,
+            pool=None if curriculum is None else curriculum.pool,
         )
         validation = None
         if validation_cases:
             inputs, target = curves_of(validation_cases, representation)
             parts = [slice(start, start + _VALIDATION_BATCH) for start in range(0, len(target), _VALIDATION_BATCH)]
             validation = FixedBatches([(inputs[part], target[part]) for part in parts])
-        return representation, {"network": self._fit(CurveModule, network, counts, loader, validation)}
+        return representation, {"network": self._fit(CurveModule, network, plan, counts, loader, validation)}
 
     def _fit_stacks(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
         from thermo_qc.training.augment import StackAugmenter  # albumentations takes seconds to import
         from thermo_qc.training.stacks import StackBatches, stack_pair
 
         train = self.experiment.train
-        if not validation_cases and train.validation_fraction > 0:
-            train_cases, validation_cases = hold_out_cases(train_cases, train.validation_fraction, self.seed)
-        checked_counts(train_cases, self.class_names)
+        self._counts(train_cases)
         representation = self._representation(train_cases)
         stacks, labels = stacks_of(train_cases, representation)
         counts = class_counts(labels, len(self.class_names))
-        network = self._network(representation)
+        network, plan = self._network(representation)
+        curriculum = self._curriculum(train_cases)
         loader = StackBatches(
             stacks,
             labels,
@@ -131,37 +179,66 @@ class Job:
             samples_per_epoch=train.samples_per_epoch,
             class_balanced=train.class_balanced,
             sound_fraction=train.sound_fraction,
+            pool=None if curriculum is None else curriculum.pool,
             threads=torch.get_num_threads(),
         )
         validation = None
         if validation_cases:
             pairs = zip(*stacks_of(validation_cases, representation), strict=True)
             validation = FixedBatches([stack_pair([(np.moveaxis(stack, 0, -1), label)]) for stack, label in pairs])
-        return representation, {"network": self._fit(SegmentationModule, network, counts, loader, validation)}
+        return representation, {"network": self._fit(SegmentationModule, network, plan, counts, loader, validation)}
 
     def _representation(self, cases: Cases) -> Representation:
         plain = Representation.from_config(self.experiment.representation)
-        return plain.fit(
+        started = None if self.start is None else started_representation(self.start, plain)
+        return started or plain.fit(
             [case.sequence for case in cases],
             masks=[case.labelled for case in cases],
             sound_masks=[case.class_map == 0 for case in cases],
         )
 
-    def _network(self, representation: Representation) -> nn.Module:
+    def _network(self, representation: Representation) -> tuple[nn.Module, FreezePlan | None]:
+        """Network with fresh, pretrained or earlier weights, and what of it is trained when (None: all of it)."""
+        model, transfer, n_classes = self.experiment.model, self.experiment.train.transfer, len(self.class_names)
+        parameters = dict(model.parameters)
+        if self.start is not None and "encoder_weights" in parameters:
+            parameters["encoder_weights"] = "none"  # the start's weights take their place
+
+        def build(n_classes: int) -> nn.Module:
+            return build_network(
+                model.kind, model.name, representation=representation, n_classes=n_classes, parameters=parameters
+            )
+
         torch.manual_seed(self.seed)
-        model = self.experiment.model
-        return build_network(
-            model.kind,
-            model.name,
-            representation=representation,
-            n_classes=len(self.class_names),
-            parameters=model.parameters,
+        network = build(n_classes)
+        if self.start is None and not transfer.keeps:
+            return network, None
+        head = head_tensors(network, build, n_classes)
+        if self.start is not None:
+            fill_from(self.start, network, head=head, class_names=self.class_names)
+        if not transfer.keeps:
+            return network, None
+        plan = plan_freezing(
+            network,
+            head=head,
+            freeze=transfer.freeze,
+            epochs=self.experiment.train.epochs,
+            stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in transfer.stages],
+            freeze_statistics=transfer.batch_norm == "freeze_statistics",
         )
+        return network, plan
+
+    def _curriculum(self, cases: Cases) -> Curriculum | None:
+        train = self.experiment.train
+        if train.curriculum is None:
+            return None
+        return plan_curriculum(cases, epochs=train.epochs, **train.curriculum.model_dump())
 
     def _fit(
         self,
         kind: type[CurveModule],
         network: nn.Module,
+        plan: FreezePlan | None,
         counts: NDArray[np.int64],
         loader: Any,
         validation: FixedBatches | None,
@@ -171,9 +248,10 @@ class Job:
             network,
             loss=build_loss([(t.name, t.weight, t.class_weights, t.gamma) for t in train.losses], counts.tolist()),
             make_optimiser=self._optimiser(),
-            rate_factor=self._schedule(),
+            rate_factor=self._schedule(plan),
             class_names=self.class_names,
             l1=train.optimiser.l1,
+            gradient_noise=None if train.gradient_noise is None else GradientNoise(**train.gradient_noise.model_dump()),
             signature=self.signature,
         )
         return fit_network(
@@ -187,6 +265,7 @@ class Job:
             precision=train.precision,
             gradient_clip=train.gradient_clip,
             early_stopping_epochs=train.early_stopping_epochs,
+            callbacks=self._callbacks(plan),
             progress=self.progress,
         )
 
@@ -202,12 +281,31 @@ class Job:
             nesterov=options.nesterov,
         )
 
-    def _schedule(self) -> Any:
+    def _averaged_from(self) -> int | None:
+        """First epoch whose weights are averaged."""
+        train = self.experiment.train
+        return None if train.averaging is None else int(train.averaging.start_fraction * train.epochs)
+
+    def _callbacks(self, plan: FreezePlan | None) -> list[Any]:
+        first = self._averaged_from()
+        statistics = plan is None or not plan.freeze_statistics
+        return [
+            *([] if plan is None else [Unfreezing(plan)]),
+            *([] if first is None else [WeightAverage(first, statistics=statistics)]),
+        ]
+
+    def _schedule(self, plan: FreezePlan | None) -> Any:
         train, options = self.experiment.train, self.experiment.train.schedule
         choose(SCHEDULES, options.name, "schedule")
         numbers = ScheduleOptions(epochs=train.epochs, **options.model_dump(exclude={"name"}))
 
+        constant = None if train.averaging is None else train.averaging.learning_rate_factor
+        constant_from = self._averaged_from()
+
         def factor(epoch: int, watched: Sequence[float]) -> float:
-            return learning_rate_factor(options.name, epoch, numbers, watched)
+            stage = 1.0 if plan is None else plan.rate_factor(epoch)
+            if constant is not None and constant_from is not None and epoch >= constant_from:
+                return stage * constant
+            return stage * learning_rate_factor(options.name, epoch, numbers, watched)
 
         return factor

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from thermo_qc.evaluation import pixel_metrics
 from thermo_qc.sequence import IGNORE_LABEL
+from thermo_qc.training.helps import GradientNoise
 from thermo_qc.training.optimisers import l1_penalty
 
 __all__ = ["CurveModule", "SegmentationModule", "confusion_of"]
@@ -43,6 +44,8 @@ class CurveModule(lightning.LightningModule):  # type: ignore[misc]
         Names of all classes.
     l1 : float
         Weight of the L1 penalty on the weights.
+    gradient_noise : GradientNoise, optional
+        Added to the gradients of every step.
     signature : str
         Identity of the experiment, kept in every checkpoint.
 
@@ -61,12 +64,14 @@ class CurveModule(lightning.LightningModule):  # type: ignore[misc]
         rate_factor: Callable[[int, Sequence[float]], float],
         class_names: Sequence[str],
         l1: float = 0.0,
+        gradient_noise: GradientNoise | None = None,
         signature: str = "",
     ) -> None:
         super().__init__()
         self.network, self.loss = network, loss
         self.make_optimiser, self.rate_factor = make_optimiser, rate_factor
         self.class_names, self.l1, self.signature = tuple(class_names), l1, signature
+        self.gradient_noise = gradient_noise
         self.watched: list[float] = []
         self._train: list[tuple[Tensor, int]] = []
         self._validation: list[tuple[Tensor, int]] = []
@@ -89,6 +94,17 @@ class CurveModule(lightning.LightningModule):  # type: ignore[misc]
         loss: Tensor = self.loss(self.network(inputs), target)
         self._train.append((loss.detach(), len(target)))
         return loss if self.l1 == 0 else loss + self.l1 * l1_penalty(self.network)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Lightning's hook before every step: clip, then add noise."""
+        super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        if self.gradient_noise is not None:
+            self.gradient_noise.add(self.network, self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from thermo_qc.config import ExperimentConfig
-from thermo_qc.errors import TrainingError
+from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.models import TrainedModel, load_trained, to_device
+from thermo_qc.training.calibration import Calibration, fit_temperature
 from thermo_qc.training.datasets import Case
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress
-from thermo_qc.training.inputs import case_signature, checked_counts
+from thermo_qc.training.inputs import case_signature, training_counts
 from thermo_qc.training.jobs import Job
+from thermo_qc.training.transfer import checked_start, load_start
 
 __all__ = ["train_model"]
 
@@ -37,6 +41,7 @@ def train_model(
     resume: bool = True,
     progress: Progress = True,
     metadata: Mapping[str, Any] | None = None,
+    start: TrainedModel | None = None,
 ) -> TrainedModel:
     """Train the experiment's model and save it; a killed run continues with the figures an undisturbed one would have.
 
@@ -71,6 +76,8 @@ def train_model(
         Show a progress bar, or call with (epochs done, epochs, training loss) after each epoch.
     metadata : mapping, optional
         More to keep with the model, JSON types (where the training data came from).
+    start : TrainedModel, optional
+        Earlier model to start from; the one that `train.transfer.from` names when None.
 
     Returns
     -------
@@ -82,10 +89,14 @@ def train_model(
         When there are no cases, a class is absent, the folder holds another experiment, or training diverges.
     ConfigError
         When an option is wrong or impossible here.
+    ModelError
+        When the model to start from is damaged or does not fit.
     """
     where = to_device(device)
-    checked_counts(train_cases, class_names)
-    settings = _settings(experiment, class_names, class_depths_mm, scheme_name, seed)
+    start = _start(experiment, start)
+    same_classes = start is not None and start.class_names == tuple(class_names)
+    training_counts(train_cases, class_names, all_needed=not same_classes)
+    settings = _settings(experiment, class_names, class_depths_mm, scheme_name, seed, start)
     signature = case_signature([*train_cases, *validation_cases], {**settings, "validation": len(validation_cases)})
     target = folder / "model.safetensors"
     if not resume:
@@ -103,7 +114,9 @@ def train_model(
             seed=seed,
             signature=signature,
             progress=progress,
+            start=start,
         )
+        train_cases, validation_cases = job.divided(train_cases, validation_cases)
         representation, core = job.run(train_cases, validation_cases)
     model = TrainedModel(
         kind=experiment.model.kind,
@@ -115,6 +128,11 @@ def train_model(
         metadata={**(metadata or {}), "signature": signature, **settings},
         **core,
     )
+    if experiment.train.calibrate == "temperature":
+        with limited_threads(threads):
+            found = _calibration(model, validation_cases, device)
+        about = {"temperature": found.temperature, "calibration": found.to_dict()}
+        model = replace(model, metadata={**model.metadata, **about})
     model.save(target)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return model
@@ -126,15 +144,40 @@ def _settings(
     class_depths_mm: Sequence[float],
     scheme_name: str,
     seed: int,
+    start: TrainedModel | None,
 ) -> dict[str, Any]:
     """Collect what decides a run's figures, in JSON types; the experiment's name, data paths and folds do not."""
+    dump = experiment.model_dump(mode="json", include={"representation", "model", "train"})
+    if start is not None:
+        dump["train"]["transfer"]["from"] = f"sha256:{start.sha256}"  # wherever its file lies
     return {
-        "experiment": experiment.model_dump(mode="json", include={"representation", "model", "train"}),
+        "experiment": dump,
         "class_names": list(class_names),
         "class_depths_mm": [None if math.isnan(depth) else float(depth) for depth in class_depths_mm],
         "scheme_name": scheme_name,
         "seed": seed,
     }
+
+
+def _start(experiment: ExperimentConfig, start: TrainedModel | None) -> TrainedModel | None:
+    source = experiment.train.transfer.source
+    if start is None:
+        start = None if source is None else load_start(source)
+    if start is not None and experiment.model.kind == "forest":
+        raise ConfigError(
+            "train.transfer.from: a forest is always grown anew and cannot start from another model; leave it out"
+        )
+    return None if start is None else checked_start(start, source or "the model to start from")
+
+
+def _calibration(model: TrainedModel, cases: Sequence[Case], device: str) -> Calibration:
+    """Fit a temperature on the labelled pixels of the validation cases."""
+    probabilities, labels = [], []
+    for case in cases:
+        predicted = model.probabilities(case.sequence, device=device, sound_mask=case.class_map == 0)
+        probabilities.append(predicted[:, case.labelled].T)
+        labels.append(case.class_map[case.labelled])
+    return fit_temperature(np.concatenate(probabilities), np.concatenate(labels))
 
 
 def _finished(target: Path, signature: str) -> TrainedModel:

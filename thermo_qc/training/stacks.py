@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -51,6 +51,8 @@ class StackBatches:
         When None, each case once, or as many crops as cover the cases.
     class_balanced, sound_fraction
         As in `class_shares`: share of the classes among the pixels that the samples are placed on.
+    pool : callable, optional
+        Epoch -> bool (n_cases,): the cases that take part in it.
     threads : int
         Threads that prepare the samples of a batch; the samples do not depend on it.
     """
@@ -67,11 +69,12 @@ class StackBatches:
         samples_per_epoch: int | None = None,
         class_balanced: bool = False,
         sound_fraction: float | None = None,
+        pool: Callable[[int], NDArray[np.bool_]] | None = None,
         threads: int = 1,
     ) -> None:
         self.stacks = [np.ascontiguousarray(np.moveaxis(stack, 0, -1), dtype=np.float32) for stack in stacks]
         self.labels = [np.ascontiguousarray(label, dtype=np.uint8) for label in labels]
-        self.augmenter, self.seed, self.epoch, self.threads = augmenter, seed, 0, threads
+        self.augmenter, self.seed, self.epoch, self.threads, self.pool = augmenter, seed, 0, threads, pool
         self.channel_std = np.stack([stack.std(axis=(0, 1)) for stack in self.stacks]).mean(axis=0)
         self.n_samples = samples_per_epoch or self._covering()
         self.batches = even_batches(self.n_samples, batch_size)
@@ -95,11 +98,16 @@ class StackBatches:
     def draw(self, epoch: int) -> list[tuple[int, tuple[int, int] | None]]:
         """Return the case of each sample of an epoch and, where classes are balanced, the pixel it is placed on."""
         rng = np.random.default_rng([self.seed, epoch])
+        number = len(self.labels)
+        taking_part = np.ones(number, dtype=bool) if self.pool is None else self.pool(epoch)
         if self.shares is None:
-            cases = [np.arange(len(self.labels))]
+            cases = [np.flatnonzero(taking_part)]
             return [(int(case), None) for case in draw_balanced(cases, np.ones(1), self.n_samples, rng)]
         starts = np.cumsum([0, *(label.size for label in self.labels)])
-        places = draw_balanced(self.places, self.shares, self.n_samples, rng)
+        members = self.places
+        if self.pool is not None:
+            members = [part[taking_part[np.searchsorted(starts, part, side="right") - 1]] for part in members]
+        places = draw_balanced(members, self.shares, self.n_samples, rng)
         result: list[tuple[int, tuple[int, int] | None]] = []
         for place in places:
             case = int(np.searchsorted(starts, place, side="right")) - 1

@@ -1,0 +1,127 @@
+"""Temperature scaling: probabilities that mean what they say, fitted on cases that training has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from thermo_qc.errors import TrainingError
+from thermo_qc.models.calibrated import SMALLEST, tempered
+
+__all__ = ["Calibration", "expected_calibration_error", "fit_temperature", "negative_log_likelihood"]
+
+_RANGE = (0.2, 20.0)  # hits only would drive it to zero
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A temperature and what it did on the pixels it was fitted on.
+
+    Parameters
+    ----------
+    temperature : float
+        Divisor of the logits.
+    n_pixels : int
+        Pixels it was fitted on.
+    ece_before, ece_after : float
+        Expected calibration error.
+    nll_before, nll_after : float
+        Mean negative log-likelihood of the true class, nats.
+    """
+
+    temperature: float
+    n_pixels: int
+    ece_before: float
+    ece_after: float
+    nll_before: float
+    nll_after: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers by name."""
+        return asdict(self)
+
+
+def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> Calibration:
+    """Find the temperature under which the true classes are likeliest.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (N, K)
+        Predictions for pixels that the model was not trained on.
+    labels : ndarray of int, shape (N,)
+        Their true classes, 0 to K - 1.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    TrainingError
+        When there is no pixel.
+
+    References
+    ----------
+    Guo, C., Pleiss, G., Sun, Y., Weinberger, K. Q. (2017). On calibration of modern neural networks. ICML.
+    https://doi.org/10.48550/arXiv.1706.04599
+    """
+    if labels.size == 0:
+        raise TrainingError("calibration has no labelled pixel; give validation cases with labels")
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(tempered(probabilities, float(np.exp(log_temperature))), labels)
+
+    found = minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded", options={"xatol": 1e-4})
+    temperature = float(np.exp(found.x))
+    after = tempered(probabilities, temperature)
+    return Calibration(
+        temperature=temperature,
+        n_pixels=int(labels.size),
+        ece_before=expected_calibration_error(probabilities, labels),
+        ece_after=expected_calibration_error(after, labels),
+        nll_before=negative_log_likelihood(probabilities, labels),
+        nll_after=negative_log_likelihood(after, labels),
+    )
+
+
+def negative_log_likelihood(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
+    """Mean of -ln of the true class's probability, nats; probabilities below 1e-12 count as that."""
+    picked = probabilities[np.arange(labels.size), labels].astype(np.float64)
+    return float(-np.log(np.maximum(picked, SMALLEST)).mean())
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.float32], labels: NDArray[np.uint8], *, n_bins: int = 15
+) -> float:
+    """Mean gap between the confidence in the likeliest class and its share of hits, over bins of equal width.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (N, K)
+        Predictions.
+    labels : ndarray of int, shape (N,)
+        True classes.
+    n_bins : int
+        Bins of the confidence from 0 to 1.
+
+    Returns
+    -------
+    float
+        0 to 1, weighted by the pixels in each bin; NaN without pixels.
+
+    References
+    ----------
+    Naeini, M. P., Cooper, G. F., Hauskrecht, M. (2015). Obtaining well calibrated probabilities using Bayesian binning.
+    AAAI. https://doi.org/10.1609/aaai.v29i1.9602
+    """
+    if labels.size == 0:
+        return float("nan")
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    hit = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    bins = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
+    gaps = np.bincount(bins, weights=hit - confidence, minlength=n_bins)
+    return float(np.abs(gaps).sum() / labels.size)

@@ -1,0 +1,131 @@
+"""An earlier model as the start of a training: its weights, its representation, a new head where classes differ."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from thermo_qc.errors import ModelError
+from thermo_qc.models import TrainedModel, load_trained
+from thermo_qc.representation import Representation
+
+__all__ = ["checked_start", "fill_from", "head_tensors", "load_start", "started_representation"]
+
+logger = logging.getLogger(__name__)
+
+MODEL_FILE = "model.safetensors"
+
+
+def load_start(path: Path | str) -> TrainedModel:
+    """Load the model that a training is to start from.
+
+    Parameters
+    ----------
+    path : Path
+        A model file, or the folder of a finished ``train`` or ``finetune`` run.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    ModelError
+        When there is no model, it is damaged, or it has no weights that training could go on with.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / MODEL_FILE).is_file():
+        raise ModelError(
+            f"train.transfer.from: {path} holds no {MODEL_FILE}; name a model file or the folder of a train run (of a "
+            "cv run one of its folds, such as fold_0)"
+        )
+    return checked_start(load_trained(path / MODEL_FILE if path.is_dir() else path), str(path))
+
+
+def checked_start(model: TrainedModel, name: str) -> TrainedModel:
+    """Return the model, refused with `ModelError` where it has no network."""
+    if model.network is None:
+        raise ModelError(
+            f"{name} is a model of kind '{model.kind}', which cannot be trained further; start from a network or train "
+            "it anew on all recordings"
+        )
+    return model
+
+
+def started_representation(start: TrainedModel, fresh: Representation) -> Representation | None:
+    """Return the start's representation with its scales where the recipe is the same, else None (said in the log)."""
+    if start.representation.to_metadata() == fresh.to_metadata():
+        return start.representation
+    logger.warning(
+        "the representation differs from that of the model that training starts from: its scales are fitted anew on "
+        "the training cases"
+    )
+    return None
+
+
+def head_tensors(network: nn.Module, build: Callable[[int], nn.Module], n_classes: int) -> frozenset[str]:
+    """Name the tensors of a network whose shape depends on the number of classes.
+
+    Parameters
+    ----------
+    network : Module
+        Built for `n_classes`.
+    build : callable
+        Number of classes -> the same network with fresh weights.
+    n_classes : int
+        Classes with sound.
+
+    Returns
+    -------
+    frozenset of str
+        Keys of the state dictionary.
+    """
+    wider = build(n_classes + 1).state_dict()
+    own = network.state_dict()
+    return frozenset(name for name, value in own.items() if name not in wider or wider[name].shape != value.shape)
+
+
+def fill_from(start: TrainedModel, network: nn.Module, *, head: frozenset[str], class_names: Sequence[str]) -> None:
+    """Fill a fresh network with the weights of an earlier model; the head stays fresh where the classes differ.
+
+    Parameters
+    ----------
+    start : TrainedModel
+        The earlier model.
+    network : Module
+        Changed in place.
+    head : frozenset of str
+        From `head_tensors`.
+    class_names : sequence of str
+        Classes of the new model.
+
+    Raises
+    ------
+    ModelError
+        When the weights belong to another architecture.
+    """
+    assert start.network is not None
+    given, own = start.network.state_dict(), network.state_dict()
+    fresh_head = tuple(start.class_names) != tuple(class_names)
+    kept = head if fresh_head else frozenset()
+    wrong = sorted((set(own) ^ set(given)) - kept)
+    wrong += [name for name in own if name in given and name not in kept and own[name].shape != given[name].shape]
+    if wrong:
+        raise ModelError(
+            f"train.transfer.from: the weights of a {start.kind} model '{start.name}' do not fit this network "
+            f"({len(wrong)} tensors differ, the first is {wrong[0]}); give model and representation as that model has "
+            "them"
+        )
+    if fresh_head:
+        logger.warning(
+            "the model that training starts from knows the classes %s, this one %s: the head is made anew",
+            ", ".join(start.class_names),
+            ", ".join(class_names),
+        )
+    chosen = {name: value for name, value in given.items() if name not in kept}
+    with torch.no_grad():
+        network.load_state_dict({**own, **chosen})
