@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from thermo_qc.config.base import Strict
 
-__all__ = ["CorpusConfig", "MaterialRangeConfig", "PlateRangesConfig"]
+__all__ = ["CameraRangesConfig", "CorpusConfig", "MaterialRangeConfig", "PlateRangesConfig"]
 
 Pair = tuple[PositiveFloat, PositiveFloat]
 PairFromZero = tuple[NonNegativeFloat, NonNegativeFloat]
@@ -58,11 +58,30 @@ class PlateRangesConfig(Strict):
     reflection_k: PairFromZero = (0.0, 2.0)
 
 
+class CameraRangesConfig(Strict):
+    """What the camera of a recorded plate may be; frames are counted from the start of the heating."""
+
+    n_frames: tuple[PositiveInt, PositiveInt] = (200, 600)
+    cold_frames: tuple[PositiveInt, PositiveInt] = (3, 20)
+    netd_k: Pair = (0.02, 0.06)
+    blur_px: PairFromZero = (0.2, 0.8)
+    fixed_pattern_k: PairFromZero = (0.0, 0.05)
+    column_noise_k: PairFromZero = (0.0, 0.01)
+    drift_k: PairFromZero = (0.0, 0.1)
+    dead_fraction: PairFromZero = (0.0, 0.001)
+    quantisation_k: PairFromZero = (0.0, 0.01)
+
+
 class CorpusConfig(Strict):
-    """A corpus: plate number i is drawn from (seed, i) alone, whatever the number of plates."""
+    """A corpus: plate number i is drawn from (seed, i) alone, whatever the number of plates.
+
+    Without a `camera` the files are free of noise, which is drawn with each training sample; with one they are
+    recordings as a camera makes them, for tests.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")
     seed: int = Field(ge=0, lt=2**31)
     plates: PlateRangesConfig
     depth_cells: PositiveInt = 32
     steps: PositiveInt = Field(default=60, ge=10)
+    camera: CameraRangesConfig | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.config import CorpusConfig, load_config
+from thermo_qc.config.corpus import CameraRangesConfig
 from thermo_qc.errors import InputError, OutputError
 from thermo_qc.evaluation import detectability
 from thermo_qc.io import write_json, write_sequence
@@ -132,9 +133,11 @@ def _same_corpus(output: Path, content: dict[str, Any]) -> None:
     if not path.is_file():
         return
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))["config"]
+        written = json.loads(path.read_text(encoding="utf-8"))["config"]
+        known = CorpusConfig.model_validate(written).model_dump(mode="json")  # what is new since then has its default
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path} cannot be read ({error}); choose another folder") from error
+        reason = str(error).splitlines()[0]
+        raise OutputError(f"{path} cannot be read ({reason}); choose another folder") from error
     if known != content:
         differing = sorted(name for name in {*known, *content} if known.get(name) != content.get(name))
         raise OutputError(
@@ -205,8 +208,12 @@ def simulate_random_plate(
         See `CorpusPlate`.
     """
     drawn = draw_plate(np.random.default_rng([config.seed, number]), plate_ranges(config), name=f"{config.name}-{number}")
+    camera, frames_s = _CLEAN, np.empty(0)
+    if config.camera is not None:
+        camera, frames_s = _draw_camera(np.random.default_rng([config.seed, number, 1]), config.camera, drawn)
+    times_s = np.union1d(drawn.times_s, frames_s)
     solver: dict[str, Any] = {
-        "times_s": drawn.times_s,
+        "times_s": times_s,
         "material": drawn.material,
         "heating": drawn.heating,
         "losses": drawn.losses,
@@ -217,22 +224,46 @@ def simulate_random_plate(
     }
     solution = solve_plate(drawn.plate, lateral_mm=drawn.pixel_pitch_mm, **solver)
     sound = solve_sound_plate(drawn.plate, lateral_mm=drawn.pixel_pitch_mm, **solver)
-    sequence = _record(drawn, solution, peak_contrasts_k(solution, sound), {"corpus": config.name, "number": number})
-    return sequence, _indices(sequence, _record(drawn, sound, {}, {}))
+    clean = _record(drawn, _at(solution, drawn.times_s), _CLEAN, peak_contrasts_k(solution, sound), number)
+    indices = _indices(clean, _record(drawn, _at(sound, drawn.times_s), _CLEAN, {}, number))
+    if config.camera is None:
+        return clean, indices
+    return _record(drawn, _at(solution, frames_s), camera, peak_contrasts_k(solution, sound), number), indices
+
+
+def _at(solution: PlateSolution, times_s: NDArray[np.float64]) -> PlateSolution:
+    """Keep some instants of a solution."""
+    kept = np.isin(solution.times_s, times_s)
+    return replace(solution, times_s=solution.times_s[kept], rise_k=solution.rise_k[kept])
+
+
+def _draw_camera(
+    rng: np.random.Generator, ranges: CameraRangesConfig, drawn: RandomPlate
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Draw a camera and the times of its frames."""
+    duration_s = float(drawn.times_s[-1])
+    step_s = duration_s / int(rng.integers(ranges.n_frames[0], ranges.n_frames[1] + 1))
+    n_cold = int(rng.integers(ranges.cold_frames[0], ranges.cold_frames[1] + 1))
+    others = {
+        name: float(rng.uniform(*limits))
+        for name, limits in ranges.model_dump(exclude={"n_frames", "cold_frames"}).items()
+    }
+    return others, step_s * np.arange(-n_cold, int(duration_s / step_s) + 1)
 
 
 def _record(
-    drawn: RandomPlate, solution: PlateSolution, contrasts: dict[int, float], parameters: dict[str, Any]
+    drawn: RandomPlate, solution: PlateSolution, camera: dict[str, Any], contrasts: dict[int, float], number: int
 ) -> ThermalSequence:
     return record_plate(
         solution,
-        rng=np.random.default_rng(0),
+        rng=np.random.default_rng([number, 2]),
         pixel_pitch_mm=drawn.pixel_pitch_mm,
-        **_CLEAN,
+        **camera,
         reflection_k=drawn.reflection_k,
         material=drawn.plate.material,
-        peak_contrasts_k=contrasts,
-        parameters=parameters,
+        peak_contrasts_k=contrasts or None,
+        specimen_id=drawn.plate.name,
+        acquisition_id=f"{drawn.plate.name}-{number}",
     )
 
 

@@ -1,0 +1,95 @@
+"""A network that reads time and space together: a curve encoder shared by all pixels, then a 2-D encoder-decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thermo_qc.models.parameters import fraction, integer, integers
+
+__all__ = ["CurveUNet"]
+
+
+class _Block(nn.Module):
+    """Two convolutions with a shortcut."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+        self.shortcut = nn.Identity() if before == after else nn.Conv2d(before, after, 1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        inner = functional.relu(self.first_norm(self.first(images)))
+        result: Tensor = functional.relu(self.second_norm(self.second(inner)) + self.shortcut(images))
+        return result
+
+
+class CurveUNet(nn.Module):
+    """Reads the curve of every pixel with a shared encoder, and the features of all pixels with a U-Net.
+
+    Parameters
+    ----------
+    in_channels, n_classes : int
+        Channels of the stack (time steps and facts of every pixel) and outputs.
+    curve_widths : sequence of int
+        Layers of the curve encoder, a multilayer perceptron applied to each pixel.
+    widths : sequence of int
+        Channels of the U-Net from full resolution down; each level halves the resolution.
+    dropout : float
+        Dropout of whole channels before the last layer.
+
+    References
+    ----------
+    Ronneberger, O., Fischer, P., Brox, T. (2015). U-Net. MICCAI. https://doi.org/10.1007/978-3-319-24574-4_28
+    """
+
+    build_parameters: dict[str, Any]
+
+    def __init__(
+        self,
+        in_channels: int,
+        n_classes: int,
+        *,
+        curve_widths: Sequence[int] = (96, 48),
+        widths: Sequence[int] = (32, 64, 96, 128),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        integer("in_channels", in_channels, 1, 4096)
+        sizes = integers("curve_widths", curve_widths, 1, 2048)
+        levels = integers("widths", widths, 1, 2048)
+        layers: list[nn.Module] = []
+        for before, after in zip((in_channels, *sizes[:-1]), sizes, strict=True):
+            layers += [nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.curves = nn.Sequential(*layers)
+        self.down = nn.ModuleList(
+            _Block(before, after) for before, after in zip((sizes[-1], *levels[:-1]), levels, strict=True)
+        )
+        self.up = nn.ModuleList(
+            _Block(below + here, here) for here, below in zip(levels[:-1], levels[1:], strict=True)
+        )
+        self.dropout = nn.Dropout2d(fraction("dropout", dropout))
+        self.head = nn.Conv2d(levels[0] + sizes[-1], n_classes, 1)
+        self.multiple = 2 ** (len(levels) - 1)
+
+    def forward(self, stacks: Tensor) -> Tensor:
+        """Outputs (B, K, Y, X) of stacks (B, C, Y, X), any size."""
+        height, width = stacks.shape[-2:]
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        features = self.curves(functional.pad(stacks, padding) if any(padding) else stacks)
+        kept, images = [], features
+        for number, block in enumerate(self.down):
+            images = block(functional.max_pool2d(images, 2) if number else images)
+            kept.append(images)
+        for block, here in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
+            larger = functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
+            images = block(torch.cat([here, larger], dim=1))
+        result: Tensor = self.head(self.dropout(torch.cat([images, features], dim=1)))
+        return result[..., :height, :width]

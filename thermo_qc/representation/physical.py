@@ -1,0 +1,247 @@
+"""`PhysicalRepresentation`: what networks see that must work on plates, lamps and cameras that they never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import ModelError, SequenceError
+from thermo_qc.preprocess import estimate_noise
+from thermo_qc.representation.channels import heated_pixels
+from thermo_qc.representation.physics import residual_channels, time_bins
+from thermo_qc.representation.time_axis import heating_origin_s
+from thermo_qc.sequence import ThermalSequence
+
+__all__ = ["N_FACTS", "PhysicalRepresentation", "plate_facts"]
+
+N_FACTS = 7
+_FORMAT = "physical-1"
+_SMALLEST_NOISE = 1e-5  # of the largest rise
+_BLOCK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PhysicalRepresentation:
+    """Residuals in units of noise over fractions of the recording's own times, and facts of the plate.
+
+    Power, emissivity, absorption, frame rate and length of the recording drop out; see `thermo_qc.representation.physics`.
+    Facts are constant over the plate: 1 on it, signal over noise, length of the heating, whether material and thickness
+    are known, and where they are the recording time and the pixel pitch in units of diffusion, and the anisotropy.
+
+    Parameters
+    ----------
+    n_heating, n_cooling : int
+        Bins of the heating and of the cooling.
+    first_share : float
+        First bin of the cooling over the last.
+    background_order : int
+        Order of the smooth background that is taken out of every image; -1 for none.
+
+    Examples
+    --------
+    >>> PhysicalRepresentation().n_stack_channels
+    135
+    """
+
+    n_heating: int = 12
+    n_cooling: int = 52
+    first_share: float = 0.004
+    background_order: int = 3
+
+    def __post_init__(self) -> None:
+        if self.n_heating < 0 or self.n_cooling < 6 or not 0 < self.first_share < 1 or not -1 <= self.background_order <= 6:
+            raise ModelError(f"{self} is no representation; expected 6 bins of the cooling or more, a share below 1")
+
+    needs_fit = False
+
+    @property
+    def n_steps(self) -> int:
+        """Bins of both parts."""
+        return self.n_heating + self.n_cooling
+
+    @property
+    def n_curve_channels(self) -> int:
+        """Channels of a curve: both residuals."""
+        return 2
+
+    @property
+    def n_stack_channels(self) -> int:
+        """Channels of a stack: both residuals in all bins, and the facts."""
+        return 2 * self.n_steps + N_FACTS
+
+    def stack(
+        self,
+        sequence: ThermalSequence,
+        *,
+        region: NDArray[np.bool_] | None = None,
+        sound_mask: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return what a network sees of a recording.
+
+        Parameters
+        ----------
+        sequence : ThermalSequence
+            Recording; frames in a file are read in bands of rows.
+        region : ndarray of bool, shape (Y, X), optional
+            The plate in the frame; the rest has no part in reference curves, and is 0.
+        sound_mask : ndarray of bool, shape (Y, X), optional
+            Not needed: the reference is the median of the plate.
+
+        Returns
+        -------
+        ndarray of float32, shape (2 n_steps + 7, Y, X)
+
+        Raises
+        ------
+        MissingFactError
+            When the end of the heating is neither stated nor detectable.
+        ModelError, SequenceError
+            When the recording is too short or holds no signal.
+        """
+        del sound_mask
+        return self._stack(sequence, region)[0]
+
+    def visible(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Return the pixels that show a signal, bool (Y, X): finite, heated, inside the region."""
+        return self._binned(sequence, region)[2]
+
+    def _stack(
+        self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        values, bins, valid = self._binned(sequence, region)
+        rows = np.flatnonzero(bins.present)
+        largest = float(np.abs(np.median(values[rows][:, valid], axis=1)).max())
+        noise = max(_noise(sequence), _SMALLEST_NOISE * largest)
+        result = np.empty((self.n_stack_channels, *valid.shape), dtype=np.float32)
+        result[: 2 * self.n_steps] = residual_channels(
+            values, bins, noise=noise, valid=valid, background_order=self.background_order
+        )
+        facts = plate_facts(sequence, signal_to_noise=largest / noise)
+        result[2 * self.n_steps :] = facts[:, None, None] * valid
+        return result, valid
+
+    def _binned(
+        self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], Any, NDArray[np.bool_]]:
+        stop_s = lit_until_s(sequence)
+        bins = time_bins(
+            sequence.times_s,
+            heating_stop_s=stop_s,
+            n_heating=self.n_heating,
+            n_cooling=self.n_cooling,
+            first_share=self.first_share,
+        )
+        weights = bins.weights.astype(np.float32)
+        used = np.flatnonzero(weights.any(axis=0))
+        values = np.empty((self.n_steps, *sequence.frame_shape), dtype=np.float32)
+        finite = np.ones(sequence.frame_shape, dtype=bool)
+        whole = used.size > 0.8 * sequence.n_frames
+        for part, block in sequence.blocks(_BLOCK_BYTES):
+            frames = (block if whole else block[used]).reshape(sequence.n_frames if whole else used.size, -1)
+            first = frames[:1].copy()
+            binned = (weights if whole else weights[:, used]) @ (frames - first)
+            if not bins.cold:
+                binned[bins.present] += first - np.float32(_level(sequence))
+            values[:, part] = binned.reshape(self.n_steps, -1, sequence.frame_shape[1])
+            finite[part] = np.isfinite(binned).all(axis=0).reshape(-1, sequence.frame_shape[1])
+        return values, bins, _valid(values, bins.present, finite, region)
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Return the recipe as JSON types."""
+        return {"format_version": _FORMAT, **asdict(self)}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Nothing is fitted."""
+        return {}
+
+    @classmethod
+    def from_saved(cls, metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> PhysicalRepresentation:
+        """Rebuild a representation from `to_metadata`.
+
+        Raises
+        ------
+        ModelError
+            When it is broken or comes from a newer version.
+        """
+        content = dict(metadata)
+        version = content.pop("format_version", None)
+        if version != _FORMAT or arrays:
+            raise ModelError(f"representation has format {version}, expected {_FORMAT}; update thermo_qc")
+        try:
+            return cls(**content)
+        except TypeError as error:
+            raise ModelError(
+                f"the representation in the model file is broken: {error}; train the model again"
+            ) from error
+
+
+def lit_until_s(sequence: ThermalSequence) -> float:
+    """End of the heating that counts for the bins; a step never ends, its bins are those of a cooling from the start."""
+    if sequence.excitation.kind == "step":
+        return 0.0
+    return float(heating_origin_s(sequence, "heating_stop"))
+
+
+def plate_facts(sequence: ThermalSequence, *, signal_to_noise: float) -> NDArray[np.float32]:
+    """Facts that a network may use; those of the material are 0 where material, thickness or pitch are not known.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        Recording.
+    signal_to_noise : float
+        Largest rise of the plate's median curve over the noise of a frame.
+
+    Returns
+    -------
+    ndarray of float32, shape (7,)
+    """
+    end_s, step = float(sequence.times_s[-1]), sequence.excitation.kind == "step"
+    heated = 0.5 if step else 0.5 * np.log(max(lit_until_s(sequence) / end_s, 3e-3))
+    facts = [1.0, 0.5 * (np.log(max(signal_to_noise, 1.0)) - 6.0), heated, 0.0, 0.0, 0.0, 0.0]
+    material, thickness, pitch = sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm
+    if material is not None and thickness is not None and pitch is not None:
+        through, plane = material.diffusivity_through_mm2_s, material.diffusivity_in_plane_mm2_s
+        facts[3:] = [
+            1.0,
+            0.5 * np.log(through * end_s / thickness**2),
+            0.25 * np.log(pitch**2 / (plane * end_s)),
+            np.log(plane / through),
+        ]
+    return np.array(facts, dtype=np.float32)
+
+
+def _noise(sequence: ThermalSequence) -> float:
+    """Noise of one frame: estimated, else as stated by the recording, else unknown (0)."""
+    try:
+        return estimate_noise(sequence)
+    except SequenceError:
+        return sequence.netd_k or 0.0
+
+
+def _level(sequence: ThermalSequence) -> float:
+    """What is subtracted where no cold frame is: the ambient temperature, or nothing."""
+    return sequence.ambient_c if sequence.unit == "degC" and sequence.ambient_c is not None else 0.0
+
+
+def _valid(
+    values: NDArray[np.float32],
+    present: NDArray[np.bool_],
+    finite: NDArray[np.bool_],
+    region: NDArray[np.bool_] | None,
+) -> NDArray[np.bool_]:
+    if region is not None:
+        if region.shape != finite.shape:
+            raise SequenceError(
+                f"region has shape {region.shape}, the frames have {finite.shape}; draw it on the same frame"
+            )
+        finite = finite & region
+    mean = values[present].mean(axis=0)
+    valid = heated_pixels(np.where(finite, mean, np.float32(np.nan)))
+    if not valid.any():
+        raise SequenceError("no pixel shows a signal; check heating_stop_s, the region and the recording for NaN")
+    return valid
