@@ -217,6 +217,7 @@ def _add_training_verbs(table: Any) -> None:
                 "--fold", type=_whole(0), action="append", metavar="N", help="this fold only (may be repeated)"
             )
 
+    _add_finetune(table)
     demo = _verb(table, "demo", verbs.demo, "simulate the calibrated plate, train, cross-validate, compare and report")
     _output(demo, "folder for everything the demo makes", default=Path("thermo-qc-demo"))
     demo.add_argument(
@@ -226,6 +227,33 @@ def _add_training_verbs(table: Any) -> None:
         "--seed", type=_whole(0), default=0, metavar="N", help="seed of the simulations and trainings (0)"
     )
     _machine(demo)
+
+
+def _add_finetune(table: Any) -> None:
+    verb = _verb(table, "finetune", verbs.finetune, "train a model further on your own recordings, from one of them on")
+    _model(verb)
+    verb.add_argument("data", type=Path, metavar="DATA", help="manifest (YAML), or one recording with its truth")
+    verb.add_argument("--epochs", type=_whole(1), metavar="N", help="epochs (20)")
+    verb.add_argument(
+        "--freeze",
+        choices=("none", "encoder", "all_but_head"),
+        metavar="WHAT",
+        help="what is not trained: none, encoder or all_but_head (none)",
+    )
+    verb.add_argument("--learning-rate", type=float, metavar="RATE", help="learning rate (a tenth of the model's own)")
+    verb.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override, for example train.batch_size=4"
+    )
+    verb.add_argument(
+        "--validate", type=Path, metavar="MANIFEST", help="labelled recordings to compare before and after on"
+    )
+    verb.add_argument("--truth", type=Path, metavar="FILE", help="mask picture or outlines of the single recording")
+    verb.add_argument("--plate", metavar="PLATE", help="plate of the single recording: YAML or the name of one")
+    verb.add_argument("--resume", action="store_true", help="insist on continuing the run in the output folder")
+    verb.add_argument("--seed", type=_whole(0), metavar="N", help="seed (0)")
+    _output(verb, "run folder")
+    _machine(verb)
+    _facts(verb)
 
 
 def _add_result_verbs(table: Any) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "cv",
     "demo",
     "evaluate",
+    "finetune",
     "info",
     "list_formats",
     "list_methods",
@@ -226,6 +227,32 @@ def cv(arguments: Namespace) -> int:
     return 0
 
 
+def finetune(arguments: Namespace) -> int:
+    """Train a model further."""
+    from thermo_qc.workflows import finetune as workflow
+
+    options = _training(arguments)
+    del options["manifest"]
+    metrics = workflow.run(
+        arguments.model,
+        arguments.data,
+        arguments.output,
+        method=arguments.method,
+        epochs=arguments.epochs,
+        freeze=arguments.freeze,
+        learning_rate=arguments.learning_rate,
+        validate=arguments.validate,
+        truth=arguments.truth,
+        plate=arguments.plate,
+        facts=_facts(arguments),
+        **options,
+    )
+    print(f"wrote {arguments.output / 'model.safetensors'}")
+    print(_before_after(metrics["comparison"]))
+    print(f"wrote {arguments.output / 'report.html'}")
+    return 0
+
+
 def evaluate(arguments: Namespace) -> int:
     """Evaluate one model."""
     from thermo_qc.workflows import evaluate as workflow
@@ -328,7 +355,7 @@ def _facts(arguments: Namespace) -> dict[str, Any]:
 
 def _training(arguments: Namespace) -> dict[str, Any]:
     return {
-        "manifest": arguments.manifest,
+        "manifest": getattr(arguments, "manifest", None),
         "overrides": tuple(arguments.set),
         "overwrite": arguments.overwrite,
         "resume": arguments.resume,
@@ -370,6 +397,26 @@ def _print_metrics(metrics: Mapping[str, Any]) -> None:
     holes = metrics["holes"]
     if holes:
         print(f"\nfound {sum(bool(hole['found']) for hole in holes)} of {len(holes)} defects")
+
+
+def _before_after(comparison: Mapping[str, Any]) -> str:
+    from thermo_qc.evaluation import render_table
+
+    texts = {
+        "data": "trained on (no estimate of new ones)",
+        "held_out": "held out of training",
+        "validation": "validation recordings",
+    }
+    rows = []
+    for group, figures in comparison.items():
+        for when in ("before", "after"):
+            found = figures[when]
+            row = {"recordings": texts[group] if when == "before" else "", "model": when}
+            row |= {name: found["metrics"][name] for name in ("balanced_accuracy", "defect_iou", "defect_f1")}
+            row["false calls"] = found["false_calls"]
+            row["defects found"] = f"{found['holes_found']} of {found['holes_total']}" if "holes_found" in found else ""
+            rows.append(row)
+    return render_table(rows, list(rows[0]))
 
 
 def _class_table(metrics: Mapping[str, Any]) -> str:

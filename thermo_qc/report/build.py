@@ -15,7 +15,7 @@ from thermo_qc.report.run_page import run_sections
 
 __all__ = ["build_report"]
 
-TITLES = {"cv": "Cross-validation", "train": "Training", "evaluate": "Evaluation"}
+TITLES = {"cv": "Cross-validation", "train": "Training", "finetune": "Fine-tuning", "evaluate": "Evaluation"}
 
 
 def build_report(folder: Path, output: Path | None = None) -> Path:

@@ -101,6 +101,8 @@ def _map_section(run: RunFolder) -> Section:
 
 
 def _why_absent(run: RunFolder) -> str:
+    if run.command == "finetune":
+        return ": trained on, while the maps are those of the validation recordings"
     only = run.record.get("only_folds")
     return "" if only is None else f" (only fold {', '.join(map(str, only))} was run)"
 

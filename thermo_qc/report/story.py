@@ -32,6 +32,21 @@ def story_blocks(run: RunFolder) -> list[Block]:
     return blocks
 
 
+def _before_after(metrics: Mapping[str, Any]) -> Iterable[str]:
+    """Say of each group of recordings what the fine-tuning changed."""
+    groups = {
+        "validation": "On the validation recordings, which took no part,",
+        "held_out": "On the part held out of training",
+        "data": "On the recordings that it was trained on (no estimate of new ones)",
+    }
+    comparison = metrics.get("comparison") or {}
+    for name, place in groups.items():
+        figures = comparison.get(name) or {}
+        scores = [((figures.get(when) or {}).get("metrics") or {}).get("defect_f1") for when in ("before", "after")]
+        if all(isinstance(score, int | float) for score in scores):
+            yield f"{place} the F1 of defects was {scores[0]:.2f} before and is {scores[1]:.2f} now."
+
+
 def _sentences(run: RunFolder) -> Iterable[str]:
     record = run.record
     experiment = record.get("experiment") or {}
@@ -69,6 +84,9 @@ def _sentences(run: RunFolder) -> Iterable[str]:
                 f"Beware: the model was trained on {_listed(seen)}, so its scores there say nothing about new "
                 "recordings."
             )
+    elif run.command == "finetune":
+        yield f"A trained model was trained further on {recordings}."
+        yield from _before_after(run.metrics or {})
     else:
         yield f"This folder holds a run of '{run.command or 'an unknown command'}' on {recordings}."
     if named:

@@ -1,16 +1,21 @@
 """Training: data, losses, optimisers, schedules and the run that makes a model."""
 
+from thermo_qc.training.calibration import Calibration, expected_calibration_error, fit_temperature
 from thermo_qc.training.crossval import cut_out, held_out_case
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches
+from thermo_qc.training.inputs import hold_out_cases
 from thermo_qc.training.losses import LOSSES, build_loss
 from thermo_qc.training.optimisers import OPTIMISERS, build_optimiser
 from thermo_qc.training.run import train_model
 from thermo_qc.training.schedules import SCHEDULES, ScheduleOptions, learning_rate_factor
+from thermo_qc.training.strip import validation_strip
+from thermo_qc.training.transfer import load_start
 
 __all__ = [
     "LOSSES",
     "OPTIMISERS",
     "SCHEDULES",
+    "Calibration",
     "Case",
     "CurveBatches",
     "FixedBatches",
@@ -18,7 +23,12 @@ __all__ = [
     "build_loss",
     "build_optimiser",
     "cut_out",
+    "expected_calibration_error",
+    "fit_temperature",
     "held_out_case",
+    "hold_out_cases",
     "learning_rate_factor",
+    "load_start",
     "train_model",
+    "validation_strip",
 ]

@@ -201,7 +201,8 @@ def train_fold(
         seed=experiment.seed + fold,
         resume=True,
         progress=progress,
-        metadata=provenance(seen),
+        metadata=provenance(seen, experiment.start),
+        start=experiment.start,
     )
 
 

@@ -28,13 +28,15 @@ log = logging.getLogger(__name__)
 RECORD = "run.json"
 FILES: dict[str, tuple[str, ...]] = {
     "train": ("config.yaml", "training_metrics.json", "history.csv", "model.safetensors", "report.html"),
+    "finetune": ("config.yaml", "metrics.json", "holes.csv", "history.csv", "model.safetensors", "report.html"),
     "cv": ("config.yaml", "splits.json", "metrics.json", "leakage.json", "holes.csv", "report.html"),
     "evaluate": ("metrics.json", "holes.csv", "report.html"),
-    "predict": ("summary.csv", "failures.csv", "report.html"),
+    "predict": ("summary.csv", "failures.csv", "report.html", "index.sqlite", "index.sqlite-journal"),
     "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
 }
 FOLDERS: dict[str, tuple[str, ...]] = {
     "train": ("checkpoints", "tensorboard"),
+    "finetune": ("checkpoints", "tensorboard", "predictions"),
     "cv": ("predictions", "leakage", "fold_*"),
     "evaluate": ("predictions",),
     "predict": (),
@@ -42,6 +44,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
 }
 RESULTS: dict[str, tuple[str, ...]] = {  # what makes a broken run worth continuing
     "train": ("model.safetensors", "checkpoints/*"),
+    "finetune": ("model.safetensors", "checkpoints/*"),
     "cv": ("fold_*/model.safetensors", "fold_*/checkpoints/*"),
     "predict": ("**/*.h5",),
     "demo": ("data/*.h5",),
@@ -114,7 +117,7 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
     ----------
     path : Path
         The folder; created with its parents.
-    command : {"train", "cv", "evaluate", "predict", "demo"}
+    command : {"train", "finetune", "cv", "evaluate", "predict", "demo"}
         The verb.
     fingerprint : str
         Of configuration and data, see `fingerprint_of`.

@@ -11,7 +11,9 @@ import numpy as np
 import yaml
 
 from thermo_qc.config import ExperimentConfig, load_config
+from thermo_qc.errors import ModelError
 from thermo_qc.evaluation import confusion_matrix, pixel_metrics
+from thermo_qc.inspection import load_model
 from thermo_qc.io import load_manifest, write_json, write_text
 from thermo_qc.representation import Representation
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depths_mm, load_recordings, manifest_path
@@ -19,18 +21,20 @@ from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
 
 if TYPE_CHECKING:
+    from thermo_qc.models import TrainedModel
     from thermo_qc.training import Case
 
-__all__ = ["Experiment", "load_experiment", "run", "start_run"]
+__all__ = ["Experiment", "load_experiment", "run", "single_model", "start_run"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
-    """A configuration with its labelled recordings, ready to run."""
+    """A configuration with its labelled recordings, ready to run; `start` is the model that training starts from."""
 
     config: ExperimentConfig
     recordings: list[LabelledRecording]
     seed: int
+    start: TrainedModel | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -46,7 +50,35 @@ def load_experiment(
     path = manifest_path(config_path, config.data.manifest, manifest)
     recordings = load_recordings(load_manifest(path), config.data.class_scheme)
     check_fits(recordings, Representation.from_config(config.representation))
-    return Experiment(config=config, recordings=recordings, seed=config.seed if seed is None else seed)
+    return Experiment(
+        config=config,
+        recordings=recordings,
+        seed=config.seed if seed is None else seed,
+        start=_start_of(config_path, config.train.transfer.source),
+    )
+
+
+def _start_of(config_path: Path, source: str | None) -> TrainedModel | None:
+    """Load the model of ``train.transfer.from``; a relative path counts from the configuration file."""
+    if source is None:
+        return None
+    beside = config_path.parent / source
+    return single_model(load_model(beside if beside.exists() else Path(source)), f"train.transfer.from: {source}")
+
+
+def single_model(models: tuple[TrainedModel, ...], name: str) -> TrainedModel:
+    """Return the only model, refused with `ModelError` where there are several or it has no network."""
+    if len(models) > 1:
+        raise ModelError(
+            f"{name} holds the {len(models)} models of a cross-validation; name one of them, such as "
+            "fold_0/model.safetensors, or a train run"
+        )
+    if models[0].network is None:
+        raise ModelError(
+            f"{name} is a model of kind '{models[0].kind}', which cannot be trained further; start from a network or "
+            "train it anew on all recordings"
+        )
+    return models[0]
 
 
 def start_run(
@@ -68,6 +100,9 @@ def start_run(
         "truth": [sha256(recording.class_map.tobytes()).hexdigest() for recording in experiment.recordings],
         "seed": experiment.seed,
     }
+    if experiment.start is not None:
+        transfer = {**dump["train"]["transfer"], "from": experiment.start.sha256}  # wherever its file lies
+        identity["experiment"] = {**identity["experiment"], "train": {**dump["train"], "transfer": transfer}}
     run = open_run(
         output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume
     )
@@ -85,9 +120,13 @@ def start_run(
     return run
 
 
-def provenance(recordings: list[LabelledRecording]) -> dict[str, Any]:
-    """Say what a model was trained on, to be kept with it."""
-    return {"training_sha256": [recording.sha256 for recording in recordings]}
+def provenance(recordings: list[LabelledRecording], start: TrainedModel | None = None) -> dict[str, Any]:
+    """Say what a model was trained on, to be kept with it; what its start was trained on counts too."""
+    own = [recording.sha256 for recording in recordings]
+    if start is None:
+        return {"training_sha256": own}
+    earlier = [str(digest) for digest in start.metadata.get("training_sha256") or ()]
+    return {"training_sha256": list(dict.fromkeys([*earlier, *own])), "started_from_sha256": start.sha256}
 
 
 def to_case(recording: LabelledRecording) -> Case:
@@ -156,7 +195,8 @@ def run(
             seed=experiment.seed,
             resume=True,
             progress=progress,
-            metadata=provenance(experiment.recordings),
+            metadata=provenance(experiment.recordings, experiment.start),
+            start=experiment.start,
         )
     n_classes = len(experiment.class_names)
     total = np.zeros((n_classes, n_classes), dtype=np.int64)
@@ -166,6 +206,7 @@ def run(
         )
         total += confusion_matrix(recording.class_map, predicted, n_classes)
     metrics = pixel_metrics(total, experiment.class_names)
-    write_json(output / "training_metrics.json", {"note": "on the training recordings themselves", "metrics": metrics})
+    note = {"note": "on the training recordings themselves", "metrics": metrics}
+    write_json(output / "training_metrics.json", {**note, "calibration": model.metadata.get("calibration")})
     folder.finish()
     return {"model": output / "model.safetensors", "metrics": metrics, "class_names": experiment.class_names}

@@ -1,0 +1,244 @@
+"""Acquisitions drawn from simulated plates: one noise-free plate serves many cameras, frame rates and lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.errors import TrainingError
+from thermo_qc.representation import PhysicalRepresentation, TimeBins, plate_facts, time_bins
+from thermo_qc.representation.physical import lit_until_s, seen_by_network
+from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
+
+__all__ = ["AcquisitionRanges", "Sample", "SimulatedPlate", "draw_acquisition"]
+
+Range = tuple[float, float]
+_SMOOTH_CELLS = 4
+_SHORTEST_COOLING = 0.35
+_UNSEEN_DEPTH = 1e-3
+_DIAGONAL = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcquisitionRanges:
+    """What cameras and recordings are drawn.
+
+    Parameters
+    ----------
+    netd_k : tuple of float
+        Noise of a frame, logarithmically even.
+    n_frames : tuple of int
+        Frames after the start of the heating, logarithmically even.
+    cold_frames : tuple of int
+        Frames before it.
+    blur_px : tuple of float
+        Standard deviation of the camera's blur.
+    shortened_share : float
+        Share of recordings that end earlier than the simulation.
+    no_cold_share, no_heating_share, no_facts_share : float
+        Share of recordings without cold frames, without the frames of the heating, of plates whose material is not
+        known.
+    gain : float
+        Standard deviation of a smooth gain over the plate (lamps, emissivity), as a share.
+    column_noise : float
+        Largest noise that a column shares, over that of a pixel.
+    visible : float
+        Defects of a lower detectability index are left out: neither defect nor sound.
+    """
+
+    netd_k: Range = (0.012, 0.07)
+    n_frames: tuple[int, int] = (120, 1500)
+    cold_frames: tuple[int, int] = (3, 30)
+    blur_px: Range = (0.0, 0.9)
+    shortened_share: float = 0.35
+    no_cold_share: float = 0.1
+    no_heating_share: float = 0.12
+    no_facts_share: float = 0.1
+    gain: float = 0.12
+    column_noise: float = 0.1
+    visible: float = 9.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulatedPlate:
+    """A noise-free plate of a corpus, in memory.
+
+    Parameters
+    ----------
+    sequence : ThermalSequence
+        Its recording at instants that lie the denser the earlier they are; with truth.
+    indices : mapping of int to float
+        Detectability of its defects for one frame a second with 1 K of noise.
+    """
+
+    sequence: ThermalSequence
+    indices: Mapping[int, float]
+    rise_k: NDArray[np.float32] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sequence = self.sequence
+        if sequence.truth is None or sequence.material is None or sequence.ambient_c is None:
+            raise TrainingError("a plate of a corpus needs truth, material and ambient temperature; simulate it again")
+        frames = np.asarray(sequence.frames[:, :, :], dtype=np.float32) - np.float32(sequence.ambient_c)
+        object.__setattr__(self, "rise_k", frames)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """What a network sees of a drawn acquisition, and what it is to say.
+
+    Parameters
+    ----------
+    stack : ndarray of float32, shape (C, Y, X)
+        Input.
+    labels : ndarray of uint8, shape (Y, X)
+        0 sound, 1 defect, 255 left out.
+    log_depth : ndarray of float32, shape (Y, X)
+        ln(depth / sqrt(diffusivity x recording time)); meaningless where there is no defect.
+    """
+
+    stack: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    log_depth: NDArray[np.float32]
+
+
+def draw_acquisition(
+    plate: SimulatedPlate,
+    rng: np.random.Generator,
+    representation: PhysicalRepresentation,
+    ranges: AcquisitionRanges,
+) -> Sample:
+    """Draw a camera and a recording of a simulated plate, and look at it as a network would.
+
+    Parameters
+    ----------
+    plate : SimulatedPlate
+        The plate.
+    rng : Generator
+        Random numbers.
+    representation : PhysicalRepresentation
+        What the network sees.
+    ranges : AcquisitionRanges
+        What may be drawn.
+
+    Returns
+    -------
+    Sample
+    """
+    sequence = plate.sequence
+    stop_s = lit_until_s(sequence)
+    times_s, rate_hz = _frame_times(sequence, stop_s, rng, ranges)
+    bins = time_bins(
+        times_s,
+        heating_stop_s=stop_s,
+        n_heating=representation.n_heating,
+        n_cooling=representation.n_cooling,
+        first_share=representation.first_share,
+    )
+    netd_k = _log(rng, ranges.netd_k)
+    values = _binned(plate, bins, times_s, rng, ranges)
+    values[bins.present] += _noise(bins, values.shape, netd_k, rng, ranges)
+    known = rng.random() >= ranges.no_facts_share
+    stack, valid = seen_by_network(
+        values,
+        bins,
+        noise=netd_k,
+        finite=np.ones(values.shape[1:], dtype=bool),
+        background_order=representation.background_order,
+        facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
+    )
+    labels = _labels(plate, valid, np.sqrt(rate_hz) / netd_k, ranges.visible)
+    return Sample(stack=stack, labels=labels, log_depth=_log_depth(sequence, float(times_s[-1])))
+
+
+def _log(rng: np.random.Generator, limits: Range) -> float:
+    return float(np.exp(rng.uniform(*np.log(limits))))
+
+
+def _frame_times(
+    sequence: ThermalSequence, stop_s: float, rng: np.random.Generator, ranges: AcquisitionRanges
+) -> tuple[NDArray[np.float64], float]:
+    """Times of the frames, and their rate."""
+    end_s = float(sequence.times_s[-1])
+    if rng.random() < ranges.shortened_share:
+        end_s = rng.uniform(stop_s + _SHORTEST_COOLING * (end_s - stop_s), end_s)
+    rate_hz = round(_log(rng, ranges.n_frames)) / end_s
+    n_cold = 0 if rng.random() < ranges.no_cold_share else int(rng.integers(*ranges.cold_frames, endpoint=True))
+    times = (np.arange(-n_cold, int(end_s * rate_hz) + 1) + rng.uniform(0.0, 0.9)) / rate_hz
+    times = times[times <= end_s]
+    if stop_s > 0 and rng.random() < ranges.no_heating_share:
+        times = times[(times < 0) | (times > stop_s)]
+    return times, rate_hz
+
+
+def _binned(
+    plate: SimulatedPlate,
+    bins: TimeBins,
+    times_s: NDArray[np.float64],
+    rng: np.random.Generator,
+    ranges: AcquisitionRanges,
+) -> NDArray[np.float32]:
+    """Noise-free bins (B, Y, X): frames are read off between the simulated instants."""
+    shape = plate.rise_k.shape[1:]
+    flash = plate.sequence.excitation.kind == "flash"
+    weights = (bins.weights @ _interpolation(plate.sequence.times_s, times_s, flash=flash)).astype(np.float32)
+    values = (weights @ plate.rise_k.reshape(len(plate.rise_k), -1)).reshape(-1, *shape)
+    blur = float(rng.uniform(*ranges.blur_px))
+    if blur > 0.3:  # a narrower blur changes no pixel
+        for image in values:
+            cv2.GaussianBlur(image, (0, 0), blur, dst=image, borderType=cv2.BORDER_REPLICATE)
+    cells = rng.standard_normal((_SMOOTH_CELLS, _SMOOTH_CELLS)).astype(np.float32)
+    values *= 1.0 + ranges.gain * cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return values
+
+
+def _interpolation(known_s: NDArray[np.float64], wanted_s: NDArray[np.float64], *, flash: bool) -> NDArray[Any]:
+    """Weights (T, S) of linear interpolation; 0 before the heating, and after a flash the first instant at once."""
+    base = np.concatenate([[0.0], known_s])
+    position = np.clip(wanted_s, 0.0, base[-1])
+    left = np.clip(np.searchsorted(base, position, side="right") - 1, 0, base.size - 2)
+    share = (position - base[left]) / (base[left + 1] - base[left])
+    weights = np.zeros((wanted_s.size, base.size))
+    rows = np.arange(wanted_s.size)
+    weights[rows, left] = 1.0 - share
+    weights[rows, left + 1] += share
+    if flash:
+        early = (wanted_s > 0) & (wanted_s < known_s[0])
+        weights[early] = 0.0
+        weights[early, 1] = 1.0
+    return weights[:, 1:]
+
+
+def _noise(
+    bins: TimeBins, shape: tuple[int, ...], netd_k: float, rng: np.random.Generator, ranges: AcquisitionRanges
+) -> NDArray[np.float32]:
+    """Camera noise of the present bins, with the correlations that cold frame and interpolation make."""
+    weights = bins.weights[bins.present]
+    covariance = weights @ weights.T
+    root = np.linalg.cholesky(covariance + _DIAGONAL * np.eye(len(weights))).astype(np.float32)
+    white = rng.standard_normal((len(weights), shape[1] * shape[2]), dtype=np.float32)
+    noise = (root @ white).reshape(-1, *shape[1:])
+    column = ranges.column_noise * rng.random() * (root @ rng.standard_normal((len(weights), shape[2])))
+    return np.asarray(netd_k * (noise + column[:, None, :]), dtype=np.float32)
+
+
+def _labels(plate: SimulatedPlate, valid: NDArray[np.bool_], index_factor: float, visible: float) -> NDArray[np.uint8]:
+    truth = plate.sequence.truth
+    assert truth is not None
+    labels = (truth.defect_index > 0).astype(np.uint8)
+    for number, index in plate.indices.items():
+        if index * index_factor < visible:
+            labels[truth.defect_index == number] = IGNORE_LABEL
+    labels[~truth.valid | ~valid] = IGNORE_LABEL
+    return labels
+
+
+def _log_depth(sequence: ThermalSequence, end_s: float) -> NDArray[np.float32]:
+    assert sequence.truth is not None and sequence.material is not None
+    depth = np.maximum(np.nan_to_num(sequence.truth.depth_mm, nan=1.0), _UNSEEN_DEPTH)
+    return np.log(depth / np.sqrt(sequence.material.diffusivity_through_mm2_s * end_s)).astype(np.float32)

@@ -1,0 +1,189 @@
+"""From a corpus of simulated plates to a saved model of defects and their depth."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from thermo_qc.config import CorpusExperimentConfig
+from thermo_qc.errors import TrainingError
+from thermo_qc.models import TrainedModel, build_network, load_trained, to_device
+from thermo_qc.representation import PhysicalRepresentation
+from thermo_qc.sequence import IGNORE_LABEL
+from thermo_qc.training.acquisitions import AcquisitionRanges, SimulatedPlate, draw_acquisition
+from thermo_qc.training.calibration import fit_temperature
+from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
+from thermo_qc.training.devices import limited_threads
+from thermo_qc.training.fitting import Progress, fit_network
+from thermo_qc.training.helps import WeightAverage
+from thermo_qc.training.module import SegmentationModule
+from thermo_qc.training.schedules import ScheduleOptions, learning_rate_factor
+
+__all__ = ["CLASS_NAMES", "train_on_corpus"]
+
+CLASS_NAMES = ("sound", "defect")
+_COVERED = 0.6827  # one standard deviation of a Gaussian
+_CALIBRATION_PIXELS = 4000  # of each plate
+_MODEL_FILE = "model.safetensors"
+
+
+def train_on_corpus(
+    plates: Sequence[SimulatedPlate],
+    *,
+    experiment: CorpusExperimentConfig,
+    folder: Path,
+    signature: str,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: Progress = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> TrainedModel:
+    """Train on acquisitions drawn from simulated plates; a killed run continues where it was.
+
+    The last plates are kept apart: class probabilities and depth intervals are calibrated on them.
+
+    Parameters
+    ----------
+    plates : sequence of SimulatedPlate
+        The corpus.
+    experiment : CorpusExperimentConfig
+        Representation, network and training.
+    folder : Path
+        Gets ``model.safetensors``, ``history.csv`` and, until it is complete, ``checkpoints/``.
+    signature : str
+        Identity of corpus and settings: what lies in the folder must have the same.
+    device : str
+        "cpu", "cuda", "mps" or "auto".
+    threads : int, optional
+        Threads of PyTorch.
+    progress : bool or callable
+        As in `train_model`.
+    metadata : mapping, optional
+        More to keep with the model.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    TrainingError
+        When there are too few plates or the folder holds another experiment.
+    """
+    train = experiment.train
+    target = folder / _MODEL_FILE
+    if target.is_file():
+        done = load_trained(target)
+        if done.metadata.get("signature") != signature:
+            raise TrainingError(f"{target} belongs to another experiment; train into another folder")
+        return done
+    if len(plates) < train.validation_plates + 1:
+        raise TrainingError(
+            f"{len(plates)} plates came, {train.validation_plates} of them are kept for calibration; simulate more"
+        )
+    representation = PhysicalRepresentation(**experiment.representation.model_dump())
+    ranges = AcquisitionRanges(**experiment.acquisitions.model_dump())
+    parameters = {**experiment.model.parameters, "depth_head": True}
+    where = to_device(device)
+    loader = AcquisitionBatches(
+        plates[: -train.validation_plates],
+        representation=representation,
+        ranges=ranges,
+        batch_size=train.batch_size,
+        samples_per_epoch=train.samples_per_epoch,
+        crop_px=train.crop_px,
+        seed=experiment.seed,
+        threads=train.draw_threads,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    gpus = [where.index or 0] if where.type == "cuda" else []
+    with limited_threads(threads), torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(experiment.seed)
+        network = build_network(
+            "segmentation", experiment.model.name, representation=representation, n_classes=2, parameters=parameters
+        )
+        first = train.epochs - train.averaged_epochs
+        network = fit_network(
+            _module(network, experiment, signature),
+            loader,
+            None,
+            folder=folder,
+            epochs=train.epochs,
+            seed=experiment.seed,
+            device=where,
+            precision=train.precision,
+            gradient_clip=train.gradient_clip,
+            callbacks=[WeightAverage(first)] if train.averaged_epochs else [],
+            progress=progress,
+        )
+        model = TrainedModel(
+            kind="segmentation",
+            name=experiment.model.name,
+            representation=representation,
+            class_names=CLASS_NAMES,
+            class_depths_mm=(float("nan"), float("nan")),
+            network=network,
+            parameters=parameters,
+            metadata={
+                **(metadata or {}),
+                "signature": signature,
+                "acquisitions": asdict(ranges),
+                "seed": experiment.seed,
+            },
+        )
+        found = _calibrated(model, plates[-train.validation_plates :], ranges, experiment.seed)
+        model = replace(model, metadata={**model.metadata, **found})
+    model.save(target)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return model
+
+
+def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signature: str) -> SegmentationModule:
+    train = experiment.train
+    options = ScheduleOptions(epochs=train.epochs, warmup_epochs=train.warmup_epochs, minimum_factor=0.01)
+    return SegmentationModule(
+        network,
+        loss=DefectAndDepthLoss(defect_weight=train.defect_weight, dice=train.dice, depth=train.depth),
+        make_optimiser=lambda net: torch.optim.AdamW(
+            net.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
+        ),
+        rate_factor=lambda epoch, losses: learning_rate_factor("cosine", epoch, options, losses),
+        class_names=CLASS_NAMES,
+        signature=signature,
+    )
+
+
+def _calibrated(
+    model: TrainedModel, plates: Sequence[SimulatedPlate], ranges: AcquisitionRanges, seed: int
+) -> dict[str, Any]:
+    """Temperature of the classes and factor on the depth's standard deviation, from plates kept apart."""
+    assert isinstance(model.representation, PhysicalRepresentation)
+    probabilities, labels, ratios = [], [], []
+    for number, plate in enumerate(plates):
+        rng = np.random.default_rng([seed, 0xCA1, number])
+        drawn = draw_acquisition(plate, rng, model.representation, ranges)
+        outputs = model.stack_outputs(drawn.stack)
+        used = np.flatnonzero(drawn.labels.ravel() != IGNORE_LABEL)
+        used = rng.choice(used, size=min(used.size, _CALIBRATION_PIXELS), replace=False)
+        probabilities.append(outputs[:2].reshape(2, -1)[:, used].T)
+        labels.append(drawn.labels.ravel()[used])
+        defect = drawn.labels == 1
+        ratios.append(np.abs(outputs[2] - drawn.log_depth)[defect] / np.exp(0.5 * outputs[3][defect]))
+    all_labels = np.concatenate(labels)
+    if not (all_labels == 1).any() or not (all_labels == 0).any():
+        return {"depth_spread": 1.0, "depth_calibration_pixels": 0}
+    calibration = fit_temperature(np.concatenate(probabilities), all_labels)
+    ratio: NDArray[np.float32] = np.concatenate(ratios)
+    return {
+        "temperature": calibration.temperature,
+        "calibration": calibration.to_dict(),
+        "depth_spread": float(np.quantile(ratio, _COVERED)),
+        "depth_calibration_pixels": int(ratio.size),
+    }

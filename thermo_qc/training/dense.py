@@ -1,0 +1,154 @@
+"""Training on a corpus: loss of classes and depth together, and batches drawn anew every epoch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thermo_qc.representation import PhysicalRepresentation
+from thermo_qc.sequence import IGNORE_LABEL
+from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, SimulatedPlate, draw_acquisition
+
+__all__ = ["AcquisitionBatches", "DefectAndDepthLoss"]
+
+_AHEAD = 6
+_LOG_VARIANCE = (-7.0, 3.0)
+_SMOOTH = 5.0
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class DefectAndDepthLoss(nn.Module):
+    """Cross-entropy and soft Dice of the defect class, and the Gaussian likelihood of the depth where a defect is.
+
+    Parameters
+    ----------
+    defect_weight : float
+        Weight of a defect pixel in the cross-entropy over that of a sound one.
+    dice, depth : float
+        Weights of the two other terms.
+
+    References
+    ----------
+    Kendall, A., Gal, Y. (2017). What uncertainties do we need in Bayesian deep learning for computer vision? NeurIPS.
+    https://doi.org/10.48550/arXiv.1703.04977
+    """
+
+    def __init__(self, *, defect_weight: float = 2.0, dice: float = 0.5, depth: float = 0.2) -> None:
+        super().__init__()
+        self.defect_weight, self.dice, self.depth = defect_weight, dice, depth
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of outputs (B, 4, Y, X) against (B, 2, Y, X): class, and ln of the relative depth."""
+        labels, wanted = target[:, 0].long(), target[:, 1]
+        used = labels != IGNORE_LABEL
+        weights = outputs.new_tensor([1.0, self.defect_weight])
+        logits = outputs[:, :2].float()
+        entropy = functional.cross_entropy(
+            logits, torch.where(used, labels, -100), weight=weights, ignore_index=-100, reduction="sum"
+        )
+        entropy = entropy / weights[labels.clamp_max(1)][used].sum().clamp_min(1.0)
+        probability, truth = logits.softmax(dim=1)[:, 1] * used, (labels == 1).float()
+        overlap = 2 * (probability * truth).sum((1, 2)) + _SMOOTH
+        dice = 1 - overlap / (probability.sum((1, 2)) + truth.sum((1, 2)) + _SMOOTH)
+        defect = labels == 1
+        mean, variance = outputs[:, 2][defect].float(), outputs[:, 3][defect].float().clamp(*_LOG_VARIANCE)
+        likelihood = 0.5 * (torch.exp(-variance) * (wanted[defect] - mean) ** 2 + variance)
+        depth = likelihood.sum() / max(1, likelihood.numel())
+        loss: Tensor = entropy + self.dice * dice.mean() + self.depth * depth
+        return loss
+
+
+class AcquisitionBatches:
+    """Random crops of acquisitions drawn from the plates of a corpus; sample i depends on (seed, epoch, i) alone.
+
+    Parameters
+    ----------
+    plates : sequence of SimulatedPlate
+        The corpus.
+    representation : PhysicalRepresentation
+        What the network sees.
+    ranges : AcquisitionRanges
+        Cameras and recordings.
+    batch_size, samples_per_epoch : int
+        Plates in a batch and in an epoch.
+    crop_px : int
+        Edge of the crops; smaller plates are padded with pixels that count for nothing.
+    seed : int
+        Of all draws.
+    threads : int
+        Threads that draw ahead of the training.
+    """
+
+    def __init__(
+        self,
+        plates: Sequence[SimulatedPlate],
+        *,
+        representation: PhysicalRepresentation,
+        ranges: AcquisitionRanges,
+        batch_size: int,
+        samples_per_epoch: int,
+        crop_px: int,
+        seed: int,
+        threads: int = 1,
+    ) -> None:
+        self.plates, self.representation, self.ranges = list(plates), representation, ranges
+        self.batch_size, self.n_batches = batch_size, max(1, samples_per_epoch // batch_size)
+        self.crop_px, self.seed, self.threads, self.epoch = crop_px, seed, threads, 0
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def sample(self, epoch: int, index: int, plate: int) -> Pair:
+        """Draw one crop: stack (C, P, P) and target (2, P, P)."""
+        rng = np.random.default_rng([self.seed, epoch, 1 + index])
+        drawn = draw_acquisition(self.plates[plate], rng, self.representation, self.ranges)
+        return _turned(_cropped(drawn, self.crop_px, rng), rng)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch, size = self.epoch, self.batch_size
+        rng = np.random.default_rng([self.seed, epoch])
+        rounds = -(-self.n_batches * size // len(self.plates))
+        order = np.concatenate([rng.permutation(len(self.plates)) for _ in range(rounds)])
+        waiting: deque[list[Future[Pair]]] = deque()
+        with ThreadPoolExecutor(max_workers=max(1, self.threads)) as pool:
+            for number in range(self.n_batches + _AHEAD):
+                if number < self.n_batches:
+                    first = number * size
+                    waiting.append(
+                        [pool.submit(self.sample, epoch, i, int(order[i])) for i in range(first, first + size)]
+                    )
+                if number >= _AHEAD or number >= self.n_batches:
+                    if not waiting:
+                        return
+                    yield _together([future.result() for future in waiting.popleft()])
+
+
+def _together(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    stacks = torch.from_numpy(np.stack([stack for stack, _ in pairs])).to(memory_format=torch.channels_last)
+    return stacks, torch.from_numpy(np.stack([target for _, target in pairs]))
+
+
+def _cropped(drawn: Sample, edge: int, rng: np.random.Generator) -> Pair:
+    height, width = drawn.labels.shape
+    target = np.stack([drawn.labels.astype(np.float32), drawn.log_depth])
+    missing = [(0, max(0, edge - length)) for length in (height, width)]
+    stack = np.pad(drawn.stack, [(0, 0), *missing])
+    target = np.pad(target, [(0, 0), *missing])
+    target[0, height:, :] = IGNORE_LABEL
+    target[0, :, width:] = IGNORE_LABEL
+    row, column = (int(rng.integers(0, length - edge + 1)) for length in stack.shape[1:])
+    window = (slice(None), slice(row, row + edge), slice(column, column + edge))
+    return stack[window], target[window]
+
+
+def _turned(pair: Pair, rng: np.random.Generator) -> Pair:
+    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+    stack, target = (np.rot90(part[..., ::-1] if mirrored else part, turns, axes=(1, 2)) for part in pair)
+    return np.ascontiguousarray(stack), np.ascontiguousarray(target)
