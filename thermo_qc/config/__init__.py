@@ -19,6 +19,7 @@ from thermo_qc.config.experiment import (
     TrainConfig,
 )
 from thermo_qc.config.facts import Facts, MaterialConfig
+from thermo_qc.config.general import CorpusExperimentConfig
 from thermo_qc.config.maps import MapsConfig
 from thermo_qc.config.plates import ClassBand, HoleConfig, PlateConfig
 from thermo_qc.config.simulation import (
@@ -40,6 +41,7 @@ __all__ = [
     "CameraConfig",
     "ClassBand",
     "CorpusConfig",
+    "CorpusExperimentConfig",
     "CurriculumConfig",
     "DataConfig",
     "ExperimentConfig",

@@ -72,9 +72,7 @@ class CurveUNet(nn.Module):
         self.down = nn.ModuleList(
             _Block(before, after) for before, after in zip((sizes[-1], *levels[:-1]), levels, strict=True)
         )
-        self.up = nn.ModuleList(
-            _Block(below + here, here) for here, below in zip(levels[:-1], levels[1:], strict=True)
-        )
+        self.up = nn.ModuleList(_Block(below + here, here) for here, below in zip(levels[:-1], levels[1:], strict=True))
         self.dropout = nn.Dropout2d(fraction("dropout", dropout))
         self.head = nn.Conv2d(levels[0] + sizes[-1], n_classes, 1)
         self.multiple = 2 ** (len(levels) - 1)

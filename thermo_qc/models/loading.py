@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ModelError, ThermoQCError
+from thermo_qc.errors import ModelError, ThermoQCError, choose
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import read_model_file
 from thermo_qc.models.trained import KINDS, TrainedModel
-from thermo_qc.representation import Representation
+from thermo_qc.representation import AnyRepresentation, load_representation
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["build_network", "load_trained"]
 
+DENSE_NETWORKS = ("curve_unet",)
+
 
 def build_network(
-    kind: str, name: str, *, representation: Representation, n_classes: int, parameters: Mapping[str, Any]
+    kind: str, name: str, *, representation: AnyRepresentation, n_classes: int, parameters: Mapping[str, Any]
 ) -> nn.Module:
     """Build the network of a model with fresh weights (or those that `parameters` ask for).
 
@@ -44,10 +46,16 @@ def build_network(
     -------
     torch.nn.Module
     """
+    own = dict(parameters)
+    if own.pop("depth_head", False):
+        n_classes += 2  # mean and log variance of the logarithmic depth
+    if kind == "segmentation" and name in DENSE_NETWORKS:
+        own.pop("encoder_weights", None)
+        return build_dense(name, in_channels=representation.n_stack_channels, n_classes=n_classes, **own)
     if kind == "segmentation":
         from thermo_qc.models.segmenter import build_segmenter
 
-        return build_segmenter(name, in_channels=representation.n_stack_channels, n_classes=n_classes, **parameters)
+        return build_segmenter(name, in_channels=representation.n_stack_channels, n_classes=n_classes, **own)
     from thermo_qc.models.curve import build_curve_network
 
     return build_curve_network(
@@ -55,8 +63,17 @@ def build_network(
         n_steps=representation.n_steps,
         n_channels=representation.n_curve_channels,
         n_classes=n_classes,
-        **parameters,
+        **own,
     )
+
+
+def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: Any) -> nn.Module:
+    """Build a network of our own that reads curves and images together."""
+    from thermo_qc.models.hybrid import CurveUNet
+
+    network = choose({"curve_unet": CurveUNet}, name, "network")(in_channels, n_classes, **parameters)
+    network.build_parameters = parameters
+    return network
 
 
 def load_trained(path: Path | str) -> TrainedModel:
@@ -90,7 +107,7 @@ def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
     groups = {name: _group(arrays, name) for name in ("representation", "forest", "network")}
     if sum(map(len, groups.values())) != len(arrays):
         raise ModelError("the file holds arrays that belong to no part of a model; train the model again")
-    representation = Representation.from_saved(description["representation"], groups["representation"])
+    representation = load_representation(description["representation"], groups["representation"])
     names, kind = tuple(map(str, description["class_names"])), description["kind"]
     network = forest = None
     if kind == "forest":

@@ -16,13 +16,13 @@ from thermo_qc.errors import ConfigError, ModelError
 from thermo_qc.models.calibrated import checked_temperature, tempered
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
-from thermo_qc.representation import Representation
+from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation
 from thermo_qc.sequence import ThermalSequence
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["KINDS", "TrainedModel"]
+__all__ = ["KINDS", "ModelView", "TrainedModel"]
 
 KINDS = ("curve", "segmentation", "forest")
 
@@ -37,7 +37,7 @@ class TrainedModel:
         What the model looks at: pixel curves with a network, stacks, or pixel curves with trees.
     name : str
         Name in `CURVE_MODELS` or `SEGMENTERS`, or "forest".
-    representation : Representation
+    representation : Representation or PhysicalRepresentation
         Fitted recipe from a recording to the model's input.
     class_names : tuple of str
         Names of all classes, sound first.
@@ -60,7 +60,7 @@ class TrainedModel:
 
     kind: Literal["curve", "segmentation", "forest"]
     name: str
-    representation: Representation
+    representation: AnyRepresentation
     class_names: tuple[str, ...]
     class_depths_mm: tuple[float, ...]
     network: nn.Module | None = None
@@ -146,16 +146,63 @@ class TrainedModel:
         ConfigError
             When `tta` is asked of a model that does not see images.
         """
+        return self.look(
+            sequence,
+            device=device,
+            batch_size=batch_size,
+            tile_px=tile_px,
+            overlap=overlap,
+            region=region,
+            sound_mask=sound_mask,
+            tta=tta,
+        ).probability
+
+    def look(
+        self,
+        sequence: ThermalSequence,
+        *,
+        device: str = "cpu",
+        batch_size: int = 8192,
+        tile_px: int | None = None,
+        overlap: float = 0.25,
+        region: NDArray[np.bool_] | None = None,
+        sound_mask: NDArray[np.bool_] | None = None,
+        tta: bool = False,
+    ) -> ModelView:
+        """Give everything that the model says of a recording; parameters and errors as for `probabilities`."""
         if self.kind == "segmentation":
             stack = self.representation.stack(sequence, region=region, sound_mask=sound_mask)
-            return self._of_stack(stack, device, tile_px, overlap, tta)
+            outputs = self.stack_outputs(stack, device=device, tile_px=tile_px, overlap=overlap, tta=tta)
+            return self._view(sequence, outputs)
         if tta:
             raise ConfigError(
                 f"test-time turns (tta) need a segmentation model, this is a model of kind '{self.kind}'; leave tta out"
             )
+        assert not isinstance(self.representation, PhysicalRepresentation)
         curves = self.representation.curves(sequence, region=region, sound_mask=sound_mask)
         flat = self.curve_probabilities(curves, device=device, batch_size=batch_size)
-        return np.ascontiguousarray(flat.T).reshape(self.n_classes, *sequence.frame_shape)
+        return self._view(sequence, np.ascontiguousarray(flat.T).reshape(self.n_classes, *sequence.frame_shape))
+
+    def _view(self, sequence: ThermalSequence, outputs: NDArray[np.float32]) -> ModelView:
+        probability = np.ascontiguousarray(outputs[: self.n_classes])
+        if not self.has_depth_head:
+            depth, share = self.defect_depth_mm(probability)
+            return ModelView(probability=probability, depth_mm=depth, depth_std_mm=None, share=share)
+        share = np.asarray(1.0 - probability[0], dtype=np.float32)
+        if sequence.material is None:
+            unknown = np.full(share.shape, np.nan, dtype=np.float32)
+            return ModelView(probability=probability, depth_mm=unknown, depth_std_mm=unknown, share=share)
+        length_mm = np.sqrt(sequence.material.diffusivity_through_mm2_s * float(sequence.times_s[-1]))
+        depth = (length_mm * np.exp(outputs[self.n_classes])).astype(np.float32)
+        relative = float(self.metadata.get("depth_spread", 1.0)) * np.exp(0.5 * outputs[self.n_classes + 1])
+        return ModelView(
+            probability=probability, depth_mm=depth, depth_std_mm=(depth * relative).astype(np.float32), share=share
+        )
+
+    @property
+    def has_depth_head(self) -> bool:
+        """Whether the network itself says how deep a defect lies, and how sure it is of that."""
+        return bool(self.parameters.get("depth_head", False))
 
     def curve_probabilities(
         self, curves: NDArray[np.float32], *, device: str = "cpu", batch_size: int = 8192
@@ -177,9 +224,22 @@ class TrainedModel:
         empty = np.zeros((0, self.n_classes), dtype=np.float32)
         return np.concatenate([empty, *parts])
 
-    def _of_stack(
-        self, stack: NDArray[np.float32], device: str, tile_px: int | None, overlap: float, tta: bool
+    def stack_outputs(
+        self,
+        stack: NDArray[np.float32],
+        *,
+        device: str = "cpu",
+        tile_px: int | None = None,
+        overlap: float = 0.25,
+        tta: bool = False,
     ) -> NDArray[np.float32]:
+        """Return the outputs for a stack (C, Y, X) of this model's representation.
+
+        Returns
+        -------
+        ndarray of float32, shape (K, Y, X) or (K + 2, Y, X)
+            Probabilities; with a depth head also mean and log variance of ln(depth / sqrt(alpha t)).
+        """
         import torch
 
         from thermo_qc.models.devices import evaluating, to_device
@@ -203,8 +263,10 @@ class TrainedModel:
             return mean_over_symmetries(whole, stack) if tta else whole(stack)
 
     def _softmax(self, logits: Tensor) -> Tensor:
-        """Probabilities (B, K, ...) of a network's output at this model's temperature."""
-        return (logits.float() / self.temperature).softmax(dim=1)
+        """Probabilities (B, K, ...) of a network's output at this model's temperature; what follows them stays."""
+        classes, rest = logits.float()[:, : self.n_classes], logits.float()[:, self.n_classes :]
+        probability = (classes / self.temperature).softmax(dim=1)
+        return probability if rest.shape[1] == 0 else _joined(probability, rest)
 
     def depth_mm(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Estimate the depth of the defect at every pixel.
@@ -279,6 +341,35 @@ class TrainedModel:
             state = self.network.state_dict()
             arrays |= {f"network.{name}": value.detach().cpu().numpy() for name, value in state.items()}
         return arrays
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelView:
+    """What one model says of a recording.
+
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (K, Y, X)
+        Of every class.
+    depth_mm : ndarray of float32, shape (Y, X)
+        Depth of a defect, should there be one; NaN where nothing is known of it.
+    depth_std_mm : ndarray of float32, shape (Y, X), optional
+        Its standard deviation, calibrated; None from models without a depth head.
+    share : ndarray of float32, shape (Y, X)
+        Probability of the classes that the depth belongs to.
+    """
+
+    probability: NDArray[np.float32]
+    depth_mm: NDArray[np.float32]
+    depth_std_mm: NDArray[np.float32] | None
+    share: NDArray[np.float32]
+
+
+def _joined(first: Tensor, second: Tensor) -> Tensor:
+    """Join two tensors along their channels."""
+    import torch
+
+    return torch.cat([first, second], dim=1)
 
 
 def expected_depth_mm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from thermo_qc.errors import ModelError, SequenceError
 from thermo_qc.preprocess import estimate_noise
 from thermo_qc.representation.channels import heated_pixels
-from thermo_qc.representation.physics import residual_channels, time_bins
+from thermo_qc.representation.physics import TimeBins, residual_channels, time_bins
 from thermo_qc.representation.time_axis import heating_origin_s
 from thermo_qc.sequence import ThermalSequence
 
-__all__ = ["N_FACTS", "PhysicalRepresentation", "plate_facts"]
+__all__ = ["N_FACTS", "PhysicalRepresentation", "plate_facts", "seen_by_network"]
 
 N_FACTS = 7
 _FORMAT = "physical-1"
@@ -53,7 +53,12 @@ class PhysicalRepresentation:
     background_order: int = 3
 
     def __post_init__(self) -> None:
-        if self.n_heating < 0 or self.n_cooling < 6 or not 0 < self.first_share < 1 or not -1 <= self.background_order <= 6:
+        if (
+            self.n_heating < 0
+            or self.n_cooling < 6
+            or not 0 < self.first_share < 1
+            or not -1 <= self.background_order <= 6
+        ):
             raise ModelError(f"{self} is no representation; expected 6 bins of the cooling or more, a share below 1")
 
     needs_fit = False
@@ -107,26 +112,26 @@ class PhysicalRepresentation:
 
     def visible(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Return the pixels that show a signal, bool (Y, X): finite, heated, inside the region."""
-        return self._binned(sequence, region)[2]
+        values, bins, finite = self._binned(sequence, region)
+        return visible_pixels(values, bins, finite)
 
     def _stack(
         self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        values, bins, valid = self._binned(sequence, region)
-        rows = np.flatnonzero(bins.present)
-        largest = float(np.abs(np.median(values[rows][:, valid], axis=1)).max())
-        noise = max(_noise(sequence), _SMALLEST_NOISE * largest)
-        result = np.empty((self.n_stack_channels, *valid.shape), dtype=np.float32)
-        result[: 2 * self.n_steps] = residual_channels(
-            values, bins, noise=noise, valid=valid, background_order=self.background_order
+        values, bins, finite = self._binned(sequence, region)
+        return seen_by_network(
+            values,
+            bins,
+            noise=_noise(sequence),
+            finite=finite,
+            background_order=self.background_order,
+            facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
-        facts = plate_facts(sequence, signal_to_noise=largest / noise)
-        result[2 * self.n_steps :] = facts[:, None, None] * valid
-        return result, valid
 
     def _binned(
         self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float32], Any, NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], TimeBins, NDArray[np.bool_]]:
+        """Bins (B, Y, X), how they were made, and the pixels inside the region with finite values."""
         stop_s = lit_until_s(sequence)
         bins = time_bins(
             sequence.times_s,
@@ -148,14 +153,20 @@ class PhysicalRepresentation:
                 binned[bins.present] += first - np.float32(_level(sequence))
             values[:, part] = binned.reshape(self.n_steps, -1, sequence.frame_shape[1])
             finite[part] = np.isfinite(binned).all(axis=0).reshape(-1, sequence.frame_shape[1])
-        return values, bins, _valid(values, bins.present, finite, region)
+        if region is not None:
+            if region.shape != finite.shape:
+                raise SequenceError(
+                    f"region has shape {region.shape}, the frames have {finite.shape}; draw it on the same frame"
+                )
+            finite &= region
+        return values, bins, finite
 
     def to_metadata(self) -> dict[str, Any]:
         """Return the recipe as JSON types."""
         return {"format_version": _FORMAT, **asdict(self)}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Nothing is fitted."""
+        """Return nothing: nothing is fitted."""
         return {}
 
     @classmethod
@@ -186,25 +197,88 @@ def lit_until_s(sequence: ThermalSequence) -> float:
     return float(heating_origin_s(sequence, "heating_stop"))
 
 
-def plate_facts(sequence: ThermalSequence, *, signal_to_noise: float) -> NDArray[np.float32]:
+def visible_pixels(
+    values: NDArray[np.float32], bins: TimeBins, finite: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Pixels that show a signal, bool (Y, X).
+
+    Raises
+    ------
+    SequenceError
+        When none does.
+    """
+    mean = values[bins.present].mean(axis=0)
+    valid = heated_pixels(np.where(finite, mean, np.float32(np.nan)))
+    if not valid.any():
+        raise SequenceError("no pixel shows a signal; check heating_stop_s, the region and the recording for NaN")
+    return valid
+
+
+def seen_by_network(
+    values: NDArray[np.float32],
+    bins: TimeBins,
+    *,
+    noise: float,
+    finite: NDArray[np.bool_],
+    background_order: int,
+    facts: Callable[[float], NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Turn bins into the stack that a network sees.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (B, Y, X)
+        Binned rise.
+    bins : TimeBins
+        How they were made.
+    noise : float
+        Noise of a frame.
+    finite : ndarray of bool, shape (Y, X)
+        Pixels that may be used.
+    background_order : int
+        As in `residual_channels`.
+    facts : callable
+        Signal over noise to the facts (7,).
+
+    Returns
+    -------
+    stack : ndarray of float32, shape (2 B + 7, Y, X)
+    valid : ndarray of bool, shape (Y, X)
+        Pixels that show a signal; the stack is 0 elsewhere.
+    """
+    valid = visible_pixels(values, bins, finite)
+    largest = float(np.abs(np.median(values[bins.present][:, valid], axis=1)).max())
+    noise = max(noise, _SMALLEST_NOISE * largest)
+    residuals = residual_channels(values, bins, noise=noise, valid=valid, background_order=background_order)
+    constant = facts(largest / noise)[:, None, None] * valid
+    return np.concatenate([residuals, constant.astype(np.float32)]), valid
+
+
+def plate_facts(
+    sequence: ThermalSequence, *, end_s: float, signal_to_noise: float, known: bool = True
+) -> NDArray[np.float32]:
     """Facts that a network may use; those of the material are 0 where material, thickness or pitch are not known.
 
     Parameters
     ----------
     sequence : ThermalSequence
         Recording.
+    end_s : float
+        Time of the last frame that is used.
     signal_to_noise : float
         Largest rise of the plate's median curve over the noise of a frame.
+    known : bool
+        Whether what is known of the material may be used.
 
     Returns
     -------
     ndarray of float32, shape (7,)
     """
-    end_s, step = float(sequence.times_s[-1]), sequence.excitation.kind == "step"
+    step = sequence.excitation.kind == "step"
     heated = 0.5 if step else 0.5 * np.log(max(lit_until_s(sequence) / end_s, 3e-3))
     facts = [1.0, 0.5 * (np.log(max(signal_to_noise, 1.0)) - 6.0), heated, 0.0, 0.0, 0.0, 0.0]
     material, thickness, pitch = sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm
-    if material is not None and thickness is not None and pitch is not None:
+    if known and material is not None and thickness is not None and pitch is not None:
         through, plane = material.diffusivity_through_mm2_s, material.diffusivity_in_plane_mm2_s
         facts[3:] = [
             1.0,
@@ -216,7 +290,7 @@ def plate_facts(sequence: ThermalSequence, *, signal_to_noise: float) -> NDArray
 
 
 def _noise(sequence: ThermalSequence) -> float:
-    """Noise of one frame: estimated, else as stated by the recording, else unknown (0)."""
+    """Return the noise of one frame: estimated, else as stated by the recording, else unknown (0)."""
     try:
         return estimate_noise(sequence)
     except SequenceError:
@@ -224,24 +298,7 @@ def _noise(sequence: ThermalSequence) -> float:
 
 
 def _level(sequence: ThermalSequence) -> float:
-    """What is subtracted where no cold frame is: the ambient temperature, or nothing."""
+    """Level that is subtracted where no cold frame is: the ambient temperature, or nothing."""
     return sequence.ambient_c if sequence.unit == "degC" and sequence.ambient_c is not None else 0.0
 
 
-def _valid(
-    values: NDArray[np.float32],
-    present: NDArray[np.bool_],
-    finite: NDArray[np.bool_],
-    region: NDArray[np.bool_] | None,
-) -> NDArray[np.bool_]:
-    if region is not None:
-        if region.shape != finite.shape:
-            raise SequenceError(
-                f"region has shape {region.shape}, the frames have {finite.shape}; draw it on the same frame"
-            )
-        finite = finite & region
-    mean = values[present].mean(axis=0)
-    valid = heated_pixels(np.where(finite, mean, np.float32(np.nan)))
-    if not valid.any():
-        raise SequenceError("no pixel shows a signal; check heating_stop_s, the region and the recording for NaN")
-    return valid

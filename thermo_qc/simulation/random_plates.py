@@ -258,9 +258,7 @@ def _defects(
         kind = _choice(rng, ranges.defects)
         if kind == "hole":
             number = len(holes) + 1
-            holes.append(
-                Hole(number=number, name=f"H{number}", x_mm=x, y_mm=y, diameter_mm=diameter, depth_mm=depth)
-            )
+            holes.append(Hole(number=number, name=f"H{number}", x_mm=x, y_mm=y, diameter_mm=diameter, depth_mm=depth))
             placed.append((x, y, diameter / 2))
         else:
             item = _buried(rng, kind, plate, depth, spot)
@@ -353,5 +351,3 @@ def _marks(rng: np.random.Generator, ranges: PlateRanges, plate: PlateSpec, pitc
             )
         )
     return tuple(marks)
-
-

@@ -1,6 +1,8 @@
 """Training: data, losses, optimisers, schedules and the run that makes a model."""
 
+from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, SimulatedPlate, draw_acquisition
 from thermo_qc.training.calibration import Calibration, expected_calibration_error, fit_temperature
+from thermo_qc.training.corpus import train_on_corpus
 from thermo_qc.training.crossval import cut_out, held_out_case
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches
 from thermo_qc.training.inputs import hold_out_cases
@@ -15,14 +17,18 @@ __all__ = [
     "LOSSES",
     "OPTIMISERS",
     "SCHEDULES",
+    "AcquisitionRanges",
     "Calibration",
     "Case",
     "CurveBatches",
     "FixedBatches",
+    "Sample",
     "ScheduleOptions",
+    "SimulatedPlate",
     "build_loss",
     "build_optimiser",
     "cut_out",
+    "draw_acquisition",
     "expected_calibration_error",
     "fit_temperature",
     "held_out_case",
@@ -30,5 +36,6 @@ __all__ = [
     "learning_rate_factor",
     "load_start",
     "train_model",
+    "train_on_corpus",
     "validation_strip",
 ]

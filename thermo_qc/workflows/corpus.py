@@ -38,6 +38,8 @@ CORPUS_FILE = "corpus.json"
 _LOG = logging.getLogger(__name__)
 _CLEAN = {"netd_k": 0.0, "blur_px": 0.0, "fixed_pattern_k": 0.0, "quantisation_k": 0.0}
 _REACH_PX = 12
+_COARSE_PX = 3
+_PLATES_PER_JOB = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,8 @@ def run(
             if progress is not None:
                 progress(done, n_plates)
 
-        run_side_by_side(_one, [(content, output, number) for number in missing], workers, count)
+        parts = [missing[start : start + _PLATES_PER_JOB] for start in range(0, len(missing), _PLATES_PER_JOB)]
+        run_side_by_side(_some, [(content, output, part) for part in parts], workers, count)
         return _finish(output, content, n_plates)
 
 
@@ -188,9 +191,7 @@ def plate_ranges(config: CorpusConfig) -> PlateRanges:
     return PlateRanges(**content | {"materials": tuple(MaterialRange(**family) for family in content["materials"])})
 
 
-def simulate_random_plate(
-    config: CorpusConfig, number: int
-) -> tuple[ThermalSequence, dict[int, float]]:
+def simulate_random_plate(config: CorpusConfig, number: int) -> tuple[ThermalSequence, dict[int, float]]:
     """Draw and simulate one plate of a corpus.
 
     Parameters
@@ -207,7 +208,9 @@ def simulate_random_plate(
     indices : dict of int to float
         See `CorpusPlate`.
     """
-    drawn = draw_plate(np.random.default_rng([config.seed, number]), plate_ranges(config), name=f"{config.name}-{number}")
+    drawn = draw_plate(
+        np.random.default_rng([config.seed, number]), plate_ranges(config), name=f"{config.name}-{number}"
+    )
     camera, frames_s = _CLEAN, np.empty(0)
     if config.camera is not None:
         camera, frames_s = _draw_camera(np.random.default_rng([config.seed, number, 1]), config.camera, drawn)
@@ -223,7 +226,8 @@ def simulate_random_plate(
         "buried": drawn.buried,
     }
     solution = solve_plate(drawn.plate, lateral_mm=drawn.pixel_pitch_mm, **solver)
-    sound = solve_sound_plate(drawn.plate, lateral_mm=drawn.pixel_pitch_mm, **solver)
+    coarse = 1 if drawn.marks else _COARSE_PX  # light and edges vary slowly, marks do not
+    sound = solve_sound_plate(drawn.plate, lateral_mm=coarse * drawn.pixel_pitch_mm, **solver)
     clean = _record(drawn, _at(solution, drawn.times_s), _CLEAN, peak_contrasts_k(solution, sound), number)
     indices = _indices(clean, _record(drawn, _at(sound, drawn.times_s), _CLEAN, {}, number))
     if config.camera is None:
@@ -300,9 +304,7 @@ def _index(
     return found.background
 
 
-def _nearer_to_others(
-    index: NDArray[np.int16], number: int, others: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _nearer_to_others(index: NDArray[np.int16], number: int, others: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels that lie nearer to another defect."""
     if not others.any():
         return others
@@ -316,10 +318,16 @@ def _facts_path(folder: Path, number: int) -> Path:
     return folder / f"plate_{number:05d}.json"
 
 
-def _one(job: tuple[dict[str, Any], Path, int], tell: Callable[[int], None]) -> None:
+def _some(job: tuple[dict[str, Any], Path, list[int]], tell: Callable[[int], None]) -> None:
+    """Simulate some plates, in a process of their own."""
+    content, folder, numbers = job
+    for number in numbers:
+        _write_plate(CorpusConfig.model_validate(content), folder, number)
+        tell(number)
+
+
+def _write_plate(config: CorpusConfig, folder: Path, number: int) -> None:
     """Simulate a plate and write its recording, then its facts, which say that it is whole."""
-    content, folder, number = job
-    config = CorpusConfig.model_validate(content)
     sequence, indices = simulate_random_plate(config, number)
     assert sequence.truth is not None
     path = _facts_path(folder, number).with_suffix(".h5")
@@ -336,6 +344,6 @@ def _one(job: tuple[dict[str, Any], Path, int], tell: Callable[[int], None]) -> 
         for defect in sequence.truth.defects
     ]
     write_json(
-        _facts_path(folder, number), {"file": path.name, "number": number, "seed": [config.seed, number], "defects": defects}
+        _facts_path(folder, number),
+        {"file": path.name, "number": number, "seed": [config.seed, number], "defects": defects},
     )
-    tell(number)

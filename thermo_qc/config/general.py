@@ -1,0 +1,77 @@
+"""Schema of a training on a corpus: the model that is to work on plates it never saw."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from thermo_qc.config.base import Strict
+from thermo_qc.config.corpus import Pair, PairFromZero
+
+__all__ = ["AcquisitionRangesConfig", "CorpusExperimentConfig", "CorpusTrainConfig", "PhysicalConfig"]
+
+
+class PhysicalConfig(Strict):
+    """What the network sees; see `thermo_qc.representation.PhysicalRepresentation`."""
+
+    n_heating: PositiveInt = 12
+    n_cooling: int = Field(default=52, ge=6)
+    first_share: float = Field(default=0.004, gt=0, lt=1)
+    background_order: int = Field(default=3, ge=-1, le=6)
+
+
+class AcquisitionRangesConfig(Strict):
+    """Cameras and recordings that are drawn; see `thermo_qc.training.AcquisitionRanges`."""
+
+    netd_k: Pair = (0.012, 0.07)
+    n_frames: tuple[PositiveInt, PositiveInt] = (120, 1500)
+    cold_frames: tuple[PositiveInt, PositiveInt] = (3, 30)
+    blur_px: PairFromZero = (0.0, 0.9)
+    shortened_share: float = Field(default=0.35, ge=0, le=1)
+    no_cold_share: float = Field(default=0.1, ge=0, le=1)
+    no_heating_share: float = Field(default=0.12, ge=0, le=1)
+    no_facts_share: float = Field(default=0.1, ge=0, le=1)
+    gain: NonNegativeFloat = 0.12
+    column_noise: NonNegativeFloat = 0.1
+    visible: NonNegativeFloat = 9.0
+
+
+class CorpusTrainConfig(Strict):
+    """Training by gradient descent; the learning rate rises over `warmup_epochs` and falls as a cosine."""
+
+    epochs: PositiveInt = 40
+    samples_per_epoch: PositiveInt = 300
+    batch_size: PositiveInt = 3
+    crop_px: PositiveInt = 96
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: NonNegativeFloat = 1e-2
+    warmup_epochs: int = Field(default=1, ge=0)
+    averaged_epochs: int = Field(default=5, ge=0)
+    gradient_clip: PositiveFloat = 1.0
+    validation_plates: PositiveInt = 16
+    defect_weight: PositiveFloat = 2.0
+    dice: NonNegativeFloat = 0.5
+    depth: NonNegativeFloat = 0.2
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    draw_threads: PositiveInt = 1
+
+
+class NetworkConfig(Strict):
+    """The network and its own parameters."""
+
+    name: Literal["curve_unet"] = "curve_unet"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class CorpusExperimentConfig(Strict):
+    """One training on a corpus (a folder that ``simulate`` made; relative to this file)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    corpus: str
+    n_plates: PositiveInt | None = None
+    representation: PhysicalConfig = PhysicalConfig()
+    acquisitions: AcquisitionRangesConfig = AcquisitionRangesConfig()
+    model: NetworkConfig = NetworkConfig()
+    train: CorpusTrainConfig = CorpusTrainConfig()

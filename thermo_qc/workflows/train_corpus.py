@@ -1,0 +1,140 @@
+"""``thermo-qc train`` with a configuration that names a corpus: a model for plates that it never saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from thermo_qc.config import CorpusExperimentConfig, load_config, read_yaml
+from thermo_qc.errors import InputError
+from thermo_qc.io import read_sequence, write_json, write_text
+from thermo_qc.workflows.corpus import CORPUS_FILE, CorpusPlate, read_corpus
+from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
+
+if TYPE_CHECKING:
+    from thermo_qc.training import SimulatedPlate
+
+__all__ = ["load_plates", "names_corpus", "run"]
+
+
+def names_corpus(config_path: Path) -> bool:
+    """Whether a configuration file is one of a training on a corpus."""
+    content = read_yaml(config_path)
+    return isinstance(content, dict) and "corpus" in content
+
+
+def load_plates(
+    entries: list[CorpusPlate], *, progress: Callable[[int, int], None] | None = None
+) -> list[SimulatedPlate]:
+    """Read the plates of a corpus into memory."""
+    from thermo_qc.training import SimulatedPlate
+
+    plates = []
+    for number, entry in enumerate(entries, start=1):
+        plates.append(SimulatedPlate(sequence=read_sequence(entry.path), indices=entry.indices))
+        if progress is not None:
+            progress(number, len(entries))
+    return plates
+
+
+def run(
+    config_path: Path,
+    output: Path,
+    *,
+    corpus: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    seed: int | None = None,
+    progress: bool | Callable[[int, int, float], None] = True,
+) -> dict[str, Any]:
+    """Train one model on a corpus of simulated plates.
+
+    Parameters
+    ----------
+    config_path, output : Path
+        YAML of a `CorpusExperimentConfig`, and run folder.
+    corpus : Path, optional
+        Folder of the corpus, instead of the configuration's own.
+    overrides : tuple of str
+        ``key.sub=value``.
+    overwrite, resume : bool
+        See `open_run`.
+    device : str
+        "cpu", "cuda" or "auto".
+    threads : int, optional
+        CPU threads.
+    seed : int, optional
+        Instead of the configuration's own.
+    progress : bool or callable
+        As in `train_on_corpus`.
+
+    Returns
+    -------
+    dict
+        ``model`` (path), ``n_plates``, and what calibration found.
+
+    Raises
+    ------
+    InputError
+        When the corpus is missing, half written, or smaller than asked for.
+    """
+    from thermo_qc.training import train_on_corpus
+
+    config = load_config(CorpusExperimentConfig, config_path, overrides)
+    if seed is not None:
+        config = config.model_copy(update={"seed": seed})
+    folder = corpus if corpus is not None else config_path.parent / config.corpus
+    entries = read_corpus(folder)
+    if config.n_plates is not None:
+        if len(entries) < config.n_plates:
+            raise InputError(
+                f"{folder} holds {len(entries)} plates, n_plates asks for {config.n_plates}; simulate the rest with "
+                f"thermo-qc simulate CORPUS.yaml -n {config.n_plates} -o {folder}"
+            )
+        entries = entries[: config.n_plates]
+    if threads is not None:
+        set_threads(threads)
+    described = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))["config"]
+    dump = config.model_dump(mode="json")
+    identity = {"experiment": {**dump, "corpus": ""}, "corpus": described, "n_plates": len(entries)}
+    signature = fingerprint_of(identity)
+    opened = open_run(output, command="train", fingerprint=signature, overwrite=overwrite, resume=resume)
+    with undone_if_refused(opened):
+        write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
+        opened.update(
+            name=config.name,
+            seed=config.seed,
+            experiment=dump,
+            data=[],
+            corpus={"config": described, "n_plates": len(entries)},
+            class_names=["sound", "defect"],
+            class_scheme="binary",
+            device=device,
+            threads=threads,
+        )
+        model = train_on_corpus(
+            load_plates(entries),
+            experiment=config,
+            folder=output,
+            signature=signature,
+            device=device,
+            threads=threads,
+            progress=progress,
+            metadata={"corpus": described, "n_plates": len(entries)},
+        )
+    found = {
+        name: model.metadata.get(name)
+        for name in ("temperature", "calibration", "depth_spread", "depth_calibration_pixels")
+    }
+    note = "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
+    write_json(output / "training_metrics.json", {"note": note, **found})
+    opened.finish()
+    return {"model": output / "model.safetensors", "n_plates": len(entries), **found}
