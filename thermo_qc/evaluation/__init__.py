@@ -11,10 +11,15 @@ from thermo_qc.evaluation.hole_indices import (
     simulate_hole,
 )
 from thermo_qc.evaluation.holes import false_calls, hole_table
+from thermo_qc.evaluation.intervals import Proportion, Rate, clopper_pearson, poisson_rate
 from thermo_qc.evaluation.items import FoldItem, diffusion_length_mm
 from thermo_qc.evaluation.metrics import SCALARS, confusion_matrix, pixel_metrics
 from thermo_qc.evaluation.observer import Detectability, DetectionLimits, detectability, project_nuisances
 from thermo_qc.evaluation.planning import DepthPlan, smallest_diameters
+from thermo_qc.evaluation.pod_ahat import STANDARD_TARGETS_A_HAT, fit_a_hat
+from thermo_qc.evaluation.pod_design import PodDesign
+from thermo_qc.evaluation.pod_hitmiss import STANDARD_TARGETS_HIT_MISS, fit_hit_miss
+from thermo_qc.evaluation.pod_result import PodBootstrap, PodCurve, PodSize, ResidualCheck
 from thermo_qc.evaluation.pulses import PulseNeed, WantedHole, best_pulse, recording_needed
 from thermo_qc.evaluation.setup import InspectionSetup
 from thermo_qc.evaluation.splits import Splits
@@ -24,16 +29,26 @@ from thermo_qc.evaluation.tables import render_table
 __all__ = [
     "FOLD_KINDS",
     "SCALARS",
+    "STANDARD_TARGETS_A_HAT",
+    "STANDARD_TARGETS_HIT_MISS",
     "DepthPlan",
     "Detectability",
     "DetectionLimits",
     "FoldItem",
     "HoleDetectability",
     "InspectionSetup",
+    "PodBootstrap",
+    "PodCurve",
+    "PodDesign",
+    "PodSize",
+    "Proportion",
     "PulseNeed",
+    "Rate",
+    "ResidualCheck",
     "Splits",
     "WantedHole",
     "best_pulse",
+    "clopper_pearson",
     "comparison_row",
     "confusion_matrix",
     "cramer_rao_bound",
@@ -45,6 +60,8 @@ __all__ = [
     "diffusion_length_mm",
     "false_calls",
     "fisher_information",
+    "fit_a_hat",
+    "fit_hit_miss",
     "hole_depth_bounds",
     "hole_detectability",
     "hole_table",
@@ -52,6 +69,7 @@ __all__ = [
     "make_splits",
     "pixel_metrics",
     "plate_detectability",
+    "poisson_rate",
     "project_nuisances",
     "recording_needed",
     "render_table",
