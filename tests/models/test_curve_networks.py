@@ -8,6 +8,27 @@ from hypothesis import strategies as st
 from thermo_qc.errors import ConfigError, UnknownNameError
 from thermo_qc.models import CURVE_MODELS, build_curve_network, parameter_count
 
+TINY = {
+    "mlp": {"widths": [16]},
+    "rnn": {"hidden": 12},
+    "lstm": {"hidden": 8},
+    "gru": {"hidden": 8},
+    "cnn1d": {"channels": [8, 8], "kernel": 3},
+    "rescnn1d": {"channels": [8, 8], "kernels": [3, 3]},
+    "inceptiontime": {"depth": 3, "filters": 4, "bottleneck": 4, "kernels": [3, 5]},
+    "tcn": {"channels": [8, 8], "kernel": 3},
+    "transformer": {"width": 16, "heads": 2, "layers": 1, "feed_forward": 16},
+}
+
+
+def tiny(name, n_steps=12, n_channels=1, n_classes=2, **more):
+    chosen = {**TINY[name], **more}
+    return build_curve_network(name, n_steps=n_steps, n_channels=n_channels, n_classes=n_classes, **chosen)
+
+
+def test_every_network_of_the_issue_is_there():
+    assert set(CURVE_MODELS) == set(TINY)
+
 
 @given(
     name=st.sampled_from(sorted(CURVE_MODELS)),
@@ -17,8 +38,45 @@ from thermo_qc.models import CURVE_MODELS, build_curve_network, parameter_count
 )
 @settings(deadline=None, max_examples=15)
 def test_any_curve_becomes_logits(name, n_steps, n_channels, n_classes):
-    network = build_curve_network(name, n_steps=n_steps, n_channels=n_channels, n_classes=n_classes).eval()
-    assert network(torch.randn(3, n_steps, n_channels)).shape == (3, n_classes)
+    network = tiny(name, n_steps, n_channels, n_classes).eval()
+    curves = torch.randn(3, n_steps, n_channels)
+    assert network(curves).shape == (3, n_classes)
+    features = network.embed(curves)
+    assert features.shape == (3, network.n_features)
+    assert torch.equal(network.head(features), network(curves))
+
+
+@pytest.mark.parametrize("name", sorted(CURVE_MODELS))
+def test_default_sizes_are_small_and_any_length_fits(name):
+    for n_steps in (1, 70):
+        network = build_curve_network(name, n_steps=n_steps, n_channels=9, n_classes=6).eval()
+        assert parameter_count(network) < 300_000
+        with torch.inference_mode():
+            assert torch.isfinite(network(torch.randn(2, n_steps, 9))).all()
+
+
+@pytest.mark.parametrize("name", sorted(CURVE_MODELS))
+def test_the_curve_of_another_pixel_changes_nothing(name):
+    network = tiny(name, dropout=0.3).eval()
+    curves = torch.randn(5, 12, 1)
+    together, alone = network(curves), torch.cat([network(curve[None]) for curve in curves])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(set(CURVE_MODELS) - {"mlp"}))
+def test_the_order_of_the_steps_matters(name):
+    network = tiny(name).eval()
+    curves = torch.randn(4, 12, 1)
+    assert not torch.allclose(network(curves), network(curves.flip(1)), atol=1e-4)
+
+
+def test_a_temporal_network_looks_back_as_far_as_it_says():
+    network = build_curve_network("tcn", n_steps=40, n_channels=1, n_classes=2, channels=[4, 4], kernel=3).eval()
+    curves = torch.randn(1, 40, 1).requires_grad_()
+    network(curves).sum().backward()
+    seen = torch.nonzero(curves.grad[0, :, 0])
+    assert seen.min() >= 40 - (1 + 2 * 2 * (2**2 - 1))
+    assert seen.max() == 39
 
 
 @pytest.mark.parametrize(
@@ -28,6 +86,13 @@ def test_any_curve_becomes_logits(name, n_steps, n_channels, n_classes):
         ("lstm", {"hidden": 8, "layers": 1, "bidirectional": True, "dropout": 0.2}),
         ("cnn1d", {"channels": [4, 6], "kernel": 3, "batch_norm": False, "pooling": "mean"}),
         ("cnn1d", {"channels": [4], "kernel": 1, "pooling": "max", "dropout": 0.3}),
+        ("mlp", {"widths": [6, 5], "batch_norm": False, "dropout": 0.2}),
+        ("rnn", {"hidden": 5, "layers": 2, "bidirectional": True, "dropout": 0.1}),
+        ("gru", {"hidden": 5, "layers": 1, "bidirectional": False}),
+        ("rescnn1d", {"channels": [4, 6], "kernels": [5, 3], "dropout": 0.2, "pooling": "mean"}),
+        ("inceptiontime", {"depth": 4, "filters": 3, "bottleneck": 2, "kernels": [3, 7], "dropout": 0.2}),
+        ("tcn", {"channels": [4, 6], "kernel": 2, "dropout": 0.2}),
+        ("transformer", {"width": 9, "heads": 3, "layers": 1, "feed_forward": 7, "dropout": 0.2}),
     ],
 )
 def test_every_parameter_shapes_the_network(name, parameters):
@@ -39,9 +104,10 @@ def test_every_parameter_shapes_the_network(name, parameters):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
 
 
-def test_dropout_acts_in_training_alone():
-    network = build_curve_network("lstm", n_steps=5, n_channels=1, n_classes=2, dropout=0.5)
-    curves = torch.randn(8, 5, 1)
+@pytest.mark.parametrize("name", sorted(CURVE_MODELS))
+def test_dropout_acts_in_training_alone(name):
+    network = tiny(name, dropout=0.5)
+    curves = torch.randn(8, 12, 1)
     assert not torch.equal(network(curves), network(curves))
     network.eval()
     assert torch.equal(network(curves), network(curves))
@@ -54,9 +120,9 @@ def test_a_network_learns_when_a_curve_rises_early_or_late(name):
     curves = torch.randn(256, 12, 1) * 0.1
     curves[labels == 0, 2:5] += 1.0
     curves[labels == 1, 7:10] -= 1.0
-    network = build_curve_network(name, n_steps=12, n_channels=1, n_classes=2)
-    optimiser = torch.optim.Adam(network.parameters(), 0.01)
-    for _ in range(25):
+    network = tiny(name)
+    optimiser = torch.optim.Adam(network.parameters(), 0.02)
+    for _ in range(30):
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(network(curves), labels).backward()
         optimiser.step()
@@ -75,6 +141,12 @@ def test_a_network_learns_when_a_curve_rises_early_or_late(name):
         ("cnn1d", {"channels": 32}, ConfigError, "expected a list"),
         ("cnn1d", {"kernel": 4}, ConfigError, "'kernel' is 4"),
         ("cnn1d", {"pooling": "men"}, ConfigError, "did you mean 'mean'"),
+        ("rescn1d", {}, UnknownNameError, "unknown curve model 'rescn1d'; did you mean 'rescnn1d'"),
+        ("rescnn1d", {"kernels": [4]}, ConfigError, "'kernels' is 4"),
+        ("mlp", {"widths": []}, ConfigError, "expected a list of 1 to 12 whole numbers"),
+        ("inceptiontime", {"depth": 0}, ConfigError, "'depth' is 0"),
+        ("tcn", {"kernel": 1}, ConfigError, "'kernel' is 1, expected a whole number from 2 to 15"),
+        ("transformer", {"width": 10, "heads": 4}, ConfigError, "'width' is 10, expected a multiple of the 4 heads"),
     ],
 )
 def test_wrong_parameters_are_refused(name, parameters, error, message):
