@@ -111,7 +111,8 @@ def plan_freezing(
     head : frozenset of str
         Its tensors that depend on the classes, see `head_tensors`.
     freeze : {"none", "encoder", "all_but_head"}
-        What is not trained at first; a network without a part named encoder is encoder below its head.
+        What is not trained at first. The encoder is what the network lists in `encoder_parts`, or its parts named so;
+        a network without either is encoder below its head.
     epochs : int
         Epochs of the whole training.
     stages : sequence of (epochs, unfreeze, learning rate factor)
@@ -131,9 +132,8 @@ def plan_freezing(
         When the network has no part of a name.
     """
     layers = layers_of(network, head)
-    trained = frozenset(
-        key for name, keys in layers for key in keys if not _is_frozen(name, keys, freeze, layers, head)
-    )
+    frozen = _frozen_layers(network, layers, freeze, head)
+    trained = frozenset(key for name, keys in layers for key in keys if name not in frozen)
     first = epochs - sum(length for length, _, _ in stages)
     if first < 1:
         raise ConfigError(f"the stages of train.transfer take all {epochs} epochs; leave some for the part before them")
@@ -148,12 +148,14 @@ def plan_freezing(
 Layers = Sequence[tuple[str, tuple[str, ...]]]
 
 
-def _is_frozen(name: str, keys: Sequence[str], freeze: str, layers: Layers, head: frozenset[str]) -> bool:
-    if freeze == "none" or any(key in head for key in keys):
-        return False
-    if freeze == "encoder" and any(_of_encoder(other) for other, _ in layers):
-        return _of_encoder(name)
-    return True
+def _frozen_layers(network: nn.Module, layers: Layers, freeze: str, head: frozenset[str]) -> set[str]:
+    """Names of the layers that are not trained at first; never the head."""
+    if freeze == "none":
+        return set()
+    below = {name for name, keys in layers if not any(key in head for key in keys)}
+    parts = tuple(getattr(network, "encoder_parts", ()))
+    encoder = {name for name in below if _of_encoder(name) or name.split(".")[0] in parts}
+    return encoder if freeze == "encoder" and encoder else below
 
 
 def _of_encoder(name: str) -> bool:

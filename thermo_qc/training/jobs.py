@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import nn
 from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError, choose
 from thermo_qc.models import Forest, TrainedModel, build_network, check_forest_parameters
-from thermo_qc.representation import Representation
+from thermo_qc.representation import AnyRepresentation, Representation
 from thermo_qc.training.curriculum import Curriculum, plan_curriculum
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
 from thermo_qc.training.fitting import Progress, fit_network
@@ -30,6 +30,7 @@ from thermo_qc.training.inputs import (
     stacks_of,
     training_counts,
 )
+from thermo_qc.training.kept_depth import DepthKeepingModule
 from thermo_qc.training.losses import build_loss
 from thermo_qc.training.module import CurveModule, SegmentationModule
 from thermo_qc.training.optimisers import OPTIMISERS, build_optimiser
@@ -65,6 +66,8 @@ class Job:
         As in `train_model`.
     start : TrainedModel, optional
         Earlier model whose weights the training starts from.
+    keep_representation : bool
+        Whether its representation stays, whatever the experiment says.
     """
 
     experiment: ExperimentConfig
@@ -75,8 +78,9 @@ class Job:
     signature: str
     progress: Progress
     start: TrainedModel | None = None
+    keep_representation: bool = False
 
-    def run(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
+    def run(self, train_cases: Cases, validation_cases: Cases) -> tuple[AnyRepresentation, dict[str, Any]]:
         """Fit representation and model on cases that `divided` has returned; the second part holds the model's core."""
         if validation_cases and not any(case.labelled.any() for case in validation_cases):
             raise TrainingError("the validation cases hold no labelled pixel; give labelled ones or leave them out")
@@ -116,7 +120,7 @@ class Job:
         known = self.start is not None and self.start.class_names == self.class_names
         return training_counts(cases, self.class_names, all_needed=not known)
 
-    def _fit_forest(self, train_cases: Cases, _validation: Cases) -> tuple[Representation, dict[str, Any]]:
+    def _fit_forest(self, train_cases: Cases, _validation: Cases) -> tuple[AnyRepresentation, dict[str, Any]]:
         parameters, n_classes = self.experiment.model.parameters, len(self.class_names)
         choose({"random_forest": Forest}, self.experiment.model.name, "forest")
         check_forest_parameters(parameters)
@@ -132,7 +136,7 @@ class Job:
         )
         return representation, {"forest": forest}
 
-    def _fit_curves(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
+    def _fit_curves(self, train_cases: Cases, validation_cases: Cases) -> tuple[AnyRepresentation, dict[str, Any]]:
         train = self.experiment.train
         counts = self._counts(train_cases)
         representation = self._representation(train_cases)
@@ -158,7 +162,7 @@ class Job:
             validation = FixedBatches([(inputs[part], target[part]) for part in parts])
         return representation, {"network": self._fit(CurveModule, network, plan, counts, loader, validation)}
 
-    def _fit_stacks(self, train_cases: Cases, validation_cases: Cases) -> tuple[Representation, dict[str, Any]]:
+    def _fit_stacks(self, train_cases: Cases, validation_cases: Cases) -> tuple[AnyRepresentation, dict[str, Any]]:
         from thermo_qc.training.augment import StackAugmenter  # albumentations takes seconds to import
         from thermo_qc.training.stacks import StackBatches, stack_pair
 
@@ -186,9 +190,22 @@ class Job:
         if validation_cases:
             pairs = zip(*stacks_of(validation_cases, representation), strict=True)
             validation = FixedBatches([stack_pair([(np.moveaxis(stack, 0, -1), label)]) for stack, label in pairs])
-        return representation, {"network": self._fit(SegmentationModule, network, plan, counts, loader, validation)}
+        return representation, {"network": self._fit(self._stack_module(), network, plan, counts, loader, validation)}
 
-    def _representation(self, cases: Cases) -> Representation:
+    def _stack_module(self) -> Callable[..., CurveModule]:
+        if not self.experiment.model.parameters.get("depth_head", False):
+            return SegmentationModule
+        if self.start is None or not self.start.has_depth_head:
+            raise ConfigError(
+                "a network with a depth head learns depths on a corpus of simulated plates, or starts from one that "
+                "did; set train.transfer.from or leave depth_head out"
+            )
+        assert self.start.network is not None
+        return partial(DepthKeepingModule, teacher=self.start.network)
+
+    def _representation(self, cases: Cases) -> AnyRepresentation:
+        if self.start is not None and self.keep_representation:
+            return self.start.representation
         plain = Representation.from_config(self.experiment.representation)
         started = None if self.start is None else started_representation(self.start, plain)
         return started or plain.fit(
@@ -197,7 +214,7 @@ class Job:
             sound_masks=[case.class_map == 0 for case in cases],
         )
 
-    def _network(self, representation: Representation) -> tuple[nn.Module, FreezePlan | None]:
+    def _network(self, representation: AnyRepresentation) -> tuple[nn.Module, FreezePlan | None]:
         """Network with fresh, pretrained or earlier weights, and what of it is trained when (None: all of it)."""
         model, transfer, n_classes = self.experiment.model, self.experiment.train.transfer, len(self.class_names)
         parameters = dict(model.parameters)
@@ -236,7 +253,7 @@ class Job:
 
     def _fit(
         self,
-        kind: type[CurveModule],
+        kind: Callable[..., CurveModule],
         network: nn.Module,
         plan: FreezePlan | None,
         counts: NDArray[np.int64],

@@ -88,10 +88,20 @@ class CurveModule(lightning.LightningModule):  # type: ignore[misc]
             group["lr"] = group.setdefault("base_lr", group["lr"]) * factor
         self._train = []
 
+    def logits_of(self, inputs: Tensor) -> Tensor:
+        """Return what the loss and the figures look at."""
+        logits: Tensor = self.network(inputs)
+        return logits
+
+    def batch_loss(self, inputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of one batch in training."""
+        loss: Tensor = self.loss(self.logits_of(inputs), target)
+        return loss
+
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Loss of one batch with its L1 penalty; the history keeps it without."""
         inputs, target = batch
-        loss: Tensor = self.loss(self.network(inputs), target)
+        loss = self.batch_loss(inputs, target)
         self._train.append((loss.detach(), len(target)))
         return loss if self.l1 == 0 else loss + self.l1 * l1_penalty(self.network)
 
@@ -113,7 +123,7 @@ class CurveModule(lightning.LightningModule):  # type: ignore[misc]
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         """Add one batch to the epoch's loss and confusion matrix."""
         inputs, target = batch
-        logits = self.network(inputs)
+        logits = self.logits_of(inputs)
         self._validation.append((self.loss(logits, target), int((target != IGNORE_LABEL).sum())))
         confusion = confusion_of(logits, target, len(self.class_names))
         self._confusion = confusion if self._confusion is None else self._confusion + confusion

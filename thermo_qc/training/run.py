@@ -25,6 +25,8 @@ from thermo_qc.training.transfer import checked_start, load_start
 
 __all__ = ["train_model"]
 
+_STAY = ("depth_spread", "acquisitions", "corpus")
+
 
 def train_model(
     train_cases: Sequence[Case],
@@ -42,6 +44,7 @@ def train_model(
     progress: Progress = True,
     metadata: Mapping[str, Any] | None = None,
     start: TrainedModel | None = None,
+    keep_representation: bool = False,
 ) -> TrainedModel:
     """Train the experiment's model and save it; a killed run continues with the figures an undisturbed one would have.
 
@@ -78,6 +81,8 @@ def train_model(
         More to keep with the model, JSON types (where the training data came from).
     start : TrainedModel, optional
         Earlier model to start from; the one that `train.transfer.from` names when None.
+    keep_representation : bool
+        Take the start's representation whatever the experiment's section says.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def train_model(
     start = _start(experiment, start)
     same_classes = start is not None and start.class_names == tuple(class_names)
     training_counts(train_cases, class_names, all_needed=not same_classes)
-    settings = _settings(experiment, class_names, class_depths_mm, scheme_name, seed, start)
+    settings = _settings(experiment, class_names, class_depths_mm, scheme_name, seed, start, keep_representation)
     signature = case_signature([*train_cases, *validation_cases], {**settings, "validation": len(validation_cases)})
     target = folder / "model.safetensors"
     if not resume:
@@ -115,6 +120,7 @@ def train_model(
             signature=signature,
             progress=progress,
             start=start,
+            keep_representation=keep_representation,
         )
         train_cases, validation_cases = job.divided(train_cases, validation_cases)
         representation, core = job.run(train_cases, validation_cases)
@@ -125,7 +131,7 @@ def train_model(
         class_names=tuple(class_names),
         class_depths_mm=tuple(class_depths_mm),
         parameters=dict(experiment.model.parameters),
-        metadata={**(metadata or {}), "signature": signature, **settings},
+        metadata={**_inherited(start), **(metadata or {}), "signature": signature, **settings},
         **core,
     )
     if experiment.train.calibrate == "temperature":
@@ -145,11 +151,14 @@ def _settings(
     scheme_name: str,
     seed: int,
     start: TrainedModel | None,
+    keep_representation: bool,
 ) -> dict[str, Any]:
     """Collect what decides a run's figures, in JSON types; the experiment's name, data paths and folds do not."""
     dump = experiment.model_dump(mode="json", include={"representation", "model", "train"})
     if start is not None:
         dump["train"]["transfer"]["from"] = f"sha256:{start.sha256}"  # wherever its file lies
+        if keep_representation:
+            dump["representation"] = start.representation.to_metadata()
     return {
         "experiment": dump,
         "class_names": list(class_names),
@@ -168,6 +177,11 @@ def _start(experiment: ExperimentConfig, start: TrainedModel | None) -> TrainedM
             "train.transfer.from: a forest is always grown anew and cannot start from another model; leave it out"
         )
     return None if start is None else checked_start(start, source or "the model to start from")
+
+
+def _inherited(start: TrainedModel | None) -> dict[str, Any]:
+    """Facts about the start that stay true of what is made from it."""
+    return {} if start is None else {name: start.metadata[name] for name in _STAY if name in start.metadata}
 
 
 def _calibration(model: TrainedModel, cases: Sequence[Case], device: str) -> Calibration:

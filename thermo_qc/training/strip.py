@@ -70,7 +70,7 @@ def _edges(labelled: Mask, fraction: float, guard_px: int) -> list[tuple[Mask, M
 
 
 def _badness(class_map: NDArray[np.uint8], train: Mask, validation: Mask, fraction: float) -> float:
-    """Sum over the classes of how far the validation share is from the wanted one; a class without training counts most."""
+    """Sum over the classes of how far their validation share is off; a class that training lacks counts most."""
     total = 0.0
     for label in np.unique(class_map[class_map != IGNORE_LABEL]):
         here = class_map == label

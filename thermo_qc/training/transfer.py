@@ -11,7 +11,7 @@ from torch import nn
 
 from thermo_qc.errors import ModelError
 from thermo_qc.models import TrainedModel, load_trained
-from thermo_qc.representation import Representation
+from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation, Representation
 
 __all__ = ["checked_start", "fill_from", "head_tensors", "load_start", "started_representation"]
 
@@ -56,8 +56,11 @@ def checked_start(model: TrainedModel, name: str) -> TrainedModel:
     return model
 
 
-def started_representation(start: TrainedModel, fresh: Representation) -> Representation | None:
+def started_representation(start: TrainedModel, fresh: Representation) -> AnyRepresentation | None:
     """Return the start's representation with its scales where the recipe is the same, else None (said in the log)."""
+    if isinstance(start.representation, PhysicalRepresentation):
+        logger.warning("the physical representation of the model that training starts from takes the place of the own")
+        return start.representation
     if start.representation.to_metadata() == fresh.to_metadata():
         return start.representation
     logger.warning(

@@ -135,6 +135,7 @@ def run(
             progress=progress,
             metadata=provenance(recordings, start),
             start=start,
+            keep_representation=True,
         )
     metrics = _compare(start, tuned, parts, output, device)
     folder.finish()

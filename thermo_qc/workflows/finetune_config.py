@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from thermo_qc.config import ExperimentConfig, TrainConfig, parse_config
+from thermo_qc.config import CorpusTrainConfig, ExperimentConfig, RepresentationConfig, TrainConfig, parse_config
 from thermo_qc.config.yaml_text import apply_override
 from thermo_qc.errors import ConfigError, ThermoQCError
 from thermo_qc.models import TrainedModel
+from thermo_qc.representation import PhysicalRepresentation
 
 __all__ = ["EPOCHS", "RATE_FACTOR", "finetuning_experiment"]
 
@@ -74,6 +75,8 @@ def finetuning_experiment(
     """
     earlier = model.metadata.get("experiment")
     earlier = earlier if isinstance(earlier, dict) else {}
+    if isinstance(model.representation, PhysicalRepresentation) and not isinstance(earlier.get("train"), dict):
+        earlier = {"corpus": "", "train": CorpusTrainConfig().model_dump(mode="json")}
     train = _train_of(earlier)
     rate = RATE_FACTOR * float(train["optimiser"]["learning_rate"]) if learning_rate is None else learning_rate
     content: dict[str, Any] = {
@@ -89,8 +92,9 @@ def finetuning_experiment(
             "transfer": {"from": source, "freeze": freeze or "none"},
         },
     }
-    if isinstance(earlier.get("representation"), dict):
-        content["representation"] = earlier["representation"]
+    recipe = earlier.get("representation")
+    if isinstance(recipe, dict) and set(recipe) <= set(RepresentationConfig.model_fields):
+        content["representation"] = recipe
     for override in overrides:
         section = override.partition("=")[0].split(".")[0].strip()
         if section not in _MAY_BE_SET or override.strip().startswith("train.transfer.from"):
@@ -104,10 +108,24 @@ def finetuning_experiment(
 
 
 def _train_of(earlier: dict[str, Any]) -> dict[str, Any]:
-    """Training section that a model was made with, the defaults where it names none that is understood."""
+    """Training section that a model was made with; the defaults where it names none that is understood."""
+    given = earlier.get("train")
+    given = dict(given) if isinstance(given, dict) else {}
+    if "corpus" in earlier:
+        given = _of_corpus_training(given)
     try:
-        found = parse_config(TrainConfig, earlier.get("train") or {}, "the model's own training")
+        found = parse_config(TrainConfig, given, "the model's own training")
     except ThermoQCError as error:
         log.warning("the settings that the model was trained with cannot be read (%s); the defaults are used", error)
         found = TrainConfig()
     return found.model_dump(mode="json")
+
+
+def _of_corpus_training(given: dict[str, Any]) -> dict[str, Any]:
+    """Put the settings of a training on a corpus into the words of a training on recordings."""
+    names = ("learning_rate", "weight_decay")
+    terms: list[dict[str, Any]] = [{"class_weights": [1.0, float(given.get("defect_weight", 1.0))]}]
+    if given.get("dice"):
+        terms.append({"name": "dice", "weight": given["dice"]})
+    kept = {name: given[name] for name in ("batch_size", "crop_px", "gradient_clip", "precision") if name in given}
+    return {**kept, "losses": terms, "optimiser": {name: given[name] for name in names if name in given}}
