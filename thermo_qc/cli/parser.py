@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from thermo_qc import __version__
-from thermo_qc.cli import verbs
+from thermo_qc.cli import batch_verbs, verbs
+from thermo_qc.cli.batch_arguments import batch_options, model_options, results_options, watch_options
+from thermo_qc.cli.kinds import whole as _whole
 from thermo_qc.errors import suggestion
 
 __all__ = ["FACT_OPTIONS", "build_parser"]
 
-LARGEST_SEED = 2**31
 Verb = Callable[[argparse.Namespace], int]
 
 FACT_OPTIONS: dict[str, tuple[type, str]] = {
@@ -88,17 +89,6 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unknown {what} '{value}'{suggestion(str(value), names)}", hint=False)
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """Type of an option: a whole number from `least` to the largest seed that all libraries take."""
-
-    def convert(text: str) -> int:
-        if not (text.strip().isdecimal() and least <= int(text) < LARGEST_SEED):
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {LARGEST_SEED - 1}")
-        return int(text)
-
-    return convert
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; each verb's function is the attribute ``verb`` of what it parses."""
     parser = _Parser(
@@ -171,7 +161,11 @@ def _add_recording_verbs(table: Any) -> None:
 
     simulate = _verb(table, "simulate", verbs.simulate, "simulate a recording of a plate with its truth")
     _config(simulate)
-    _output(simulate, "HDF5 file to write")
+    _output(simulate, "HDF5 file to write; the folder of a corpus")
+    simulate.add_argument(
+        "-n", "--number", type=_whole(1), metavar="N", help="CONFIG describes a corpus of random plates: simulate N"
+    )
+    simulate.add_argument("--workers", type=_whole(1), default=1, metavar="N", help="processes, for a corpus (1)")
 
     plan = _verb(table, "plan", verbs.plan, "say which holes a set-up can show, before an inspection")
     _plan(plan)
@@ -211,6 +205,10 @@ def _add_training_verbs(table: Any) -> None:
         verb.add_argument("--seed", type=_whole(0), metavar="N", help="seed instead of the configuration's own")
         _output(verb, "run folder")
         _machine(verb)
+        if name == "train":
+            verb.add_argument(
+                "--corpus", type=Path, metavar="DIR", help="corpus of simulated plates, for configs/general.yaml"
+            )
         if name == "cv":
             verb.add_argument("--leakage-gap", action="store_true", help="score under random-pixel folds as well")
             verb.add_argument(
@@ -271,30 +269,27 @@ def _add_result_verbs(table: Any) -> None:
         metavar="INPUT",
         help="recording, folder (of frames, or of recordings), pattern in quotes, @LIST with one of these per line",
     )
-    predict.add_argument("--recursive", action="store_true", help="look into the folders in folders as well")
-    predict.add_argument(
-        "--workers",
-        type=_whole(1),
-        metavar="N",
-        help="processes side by side, each with --threads (1 for folders, patterns and lists)",
-    )
-    predict.add_argument(
-        "--memory-gb", type=float, metavar="GB", help="frames in memory at a time, of all workers together (2)"
-    )
-    predict.add_argument("--json", action="store_true", help="one JSON object per recording and line, nothing else")
-    predict.add_argument(
-        "--break-lock", action="store_true", help="take the output folder from another run, which must be gone"
-    )
-    predict.add_argument(
-        "--min-area-px", type=_whole(1), default=4, metavar="N", help="smaller regions are no indications (4)"
-    )
-    predict.add_argument(
-        "--region", type=Path, metavar="PNG", help="mask image; defects are called only where it is not 0"
-    )
-    predict.add_argument("--sound", type=Path, metavar="PNG", help="mask image of a region known to be sound")
+    batch_options(predict)
+    model_options(predict)
     _output(predict, "folder for maps, pictures and tables")
     _machine(predict)
     _facts(predict)
+
+    watch = _verb(table, "watch", batch_verbs.watch, "make defect maps of recordings as they arrive in a folder")
+    watch.add_argument("inbox", type=Path, metavar="INBOX", help="folder that recordings arrive in; nothing is moved")
+    watch.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model file or run folder")
+    watch.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
+    watch.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the results")
+    watch_options(watch)
+    batch_options(watch)
+    model_options(watch)
+    _machine(watch)
+    _facts(watch)
+
+    results = _verb(
+        table, "results", batch_verbs.results, "list, filter, export and compare what is in folders of results"
+    )
+    results_options(results)
 
     report = _verb(table, "report", verbs.report, "write the HTML report of a run folder")
     report.add_argument("run", type=Path, metavar="RUN")

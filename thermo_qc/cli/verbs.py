@@ -137,7 +137,9 @@ def list_methods() -> None:
 
 
 def simulate(arguments: Namespace) -> int:
-    """Simulate one recording."""
+    """Simulate one recording, or the plates of a corpus."""
+    if arguments.number is not None:
+        return _simulate_corpus(arguments)
     from thermo_qc.workflows import simulate as workflow
 
     with progress_bar("%") as show:
@@ -149,6 +151,22 @@ def simulate(arguments: Namespace) -> int:
             progress=lambda part: show(round(100 * part), 100),
         )
     print(f"wrote {arguments.output}")
+    return 0
+
+
+def _simulate_corpus(arguments: Namespace) -> int:
+    from thermo_qc.workflows import corpus
+
+    with progress_bar("plate") as show:
+        plates = corpus.run(
+            arguments.config,
+            arguments.output,
+            n_plates=arguments.number,
+            overrides=tuple(arguments.set),
+            workers=arguments.workers,
+            progress=show,
+        )
+    print(f"{arguments.output}: {len(plates)} plates")
     return 0
 
 
@@ -201,13 +219,28 @@ def _planned_setup(arguments: Namespace) -> InspectionSetup:
 
 
 def train(arguments: Namespace) -> int:
-    """Train one model."""
+    """Train one model, on a manifest's recordings or on a corpus of simulated plates."""
     from thermo_qc.workflows import train as workflow
+    from thermo_qc.workflows import train_corpus
 
+    if arguments.corpus is not None or train_corpus.names_corpus(arguments.config):
+        return _train_on_corpus(arguments)
     result = workflow.run(arguments.config, arguments.output, **_training(arguments))
     print(f"wrote {result['model']}")
     print("On the training recordings themselves (no estimate of what new ones would give):")
     print(_class_table(result["metrics"]))
+    return 0
+
+
+def _train_on_corpus(arguments: Namespace) -> int:
+    from thermo_qc.errors import ConfigError
+    from thermo_qc.workflows import train_corpus
+
+    options = _training(arguments)
+    if options.pop("manifest") is not None:
+        raise ConfigError("--manifest names recordings, the configuration trains on a corpus; give --corpus instead")
+    result = train_corpus.run(arguments.config, arguments.output, corpus=arguments.corpus, **options)
+    print(f"wrote {result['model']} (trained on {result['n_plates']} simulated plates)")
     return 0
 
 

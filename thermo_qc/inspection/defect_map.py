@@ -34,6 +34,10 @@ class DefectMap:
         Hashes of the models that took part.
     input_sha256 : str
         Hash of the recording's file; empty when unknown.
+    depth_std_mm : ndarray of float32, shape (Y, X), optional
+        Standard deviation of the depth, from models that state one; NaN where the depth is.
+    notes : tuple of str
+        Where the recording lies outside what the models were trained for.
 
     Raises
     ------
@@ -48,16 +52,21 @@ class DefectMap:
     pixel_pitch_mm: float | None = None
     model_sha256: tuple[str, ...] = ()
     input_sha256: str = ""
+    depth_std_mm: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         object.__setattr__(self, "model_sha256", tuple(self.model_sha256))
+        object.__setattr__(self, "notes", tuple(self.notes))
         shape = self.class_map.shape
         if len(shape) != 2 or self.depth_mm.shape != shape or self.probability.shape != (len(self.class_names), *shape):
             raise InputError(
                 f"defect map of shape {shape} came with depths {self.depth_mm.shape}, probabilities "
                 f"{self.probability.shape} and {len(self.class_names)} class names; expected the same frame for all"
             )
+        if self.depth_std_mm is not None and self.depth_std_mm.shape != shape:
+            raise InputError(f"defect map of shape {shape} came with depth deviations {self.depth_std_mm.shape}")
         used = self.class_map[self.class_map != IGNORE_LABEL]
         if used.size and int(used.max()) >= len(self.class_names):
             raise InputError(f"defect map holds class {int(used.max())}, expected at most {len(self.class_names) - 1}")

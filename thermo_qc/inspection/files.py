@@ -69,6 +69,7 @@ _OWN = {
     "pixel_pitch_mm",
     "model_sha256",
     "input_sha256",
+    "notes",
 }
 
 
@@ -84,7 +85,7 @@ def write_defect_map(
     fold: Array | None = None,
     extra_attributes: Mapping[str, str | int | float] | None = None,
 ) -> None:
-    """Write a defect map as HDF5: /class_map, /probability, /depth_mm, and what else is given.
+    """Write a defect map as HDF5: /class_map, /probability, /depth_mm (/depth_std_mm), and what else is given.
 
     Parameters
     ----------
@@ -137,12 +138,17 @@ def _write_map(file: h5py.File, prediction: DefectMap) -> None:
     file.attrs["class_names"] = json.dumps(list(prediction.class_names))
     file.attrs["model_sha256"] = json.dumps(list(prediction.model_sha256))
     file.attrs["input_sha256"] = prediction.input_sha256
+    if prediction.notes:
+        file.attrs["notes"] = json.dumps(list(prediction.notes))
     if prediction.pixel_pitch_mm is not None:
         file.attrs["pixel_pitch_mm"] = float(prediction.pixel_pitch_mm)
     _dataset(file, "class_map", prediction.class_map)
     _dataset(file, "probability", prediction.probability)
     _dataset(file, "depth_mm", prediction.depth_mm)
     file["depth_mm"].attrs["units"] = "mm"
+    if prediction.depth_std_mm is not None:
+        _dataset(file, "depth_std_mm", prediction.depth_std_mm)
+        file["depth_std_mm"].attrs["units"] = "mm"
 
 
 def _dataset(file: h5py.File, name: str, values: Array) -> None:
@@ -208,6 +214,8 @@ def _read(file: h5py.File) -> StoredMap:
         pixel_pitch_mm=None if pitch is None else float(pitch),
         model_sha256=tuple(map(str, json.loads(_text(file.attrs["model_sha256"])))),
         input_sha256=_text(file.attrs["input_sha256"]),
+        depth_std_mm=np.asarray(file["depth_std_mm"][...], dtype=np.float32) if "depth_std_mm" in file else None,
+        notes=tuple(map(str, json.loads(_text(file.attrs.get("notes", "[]"))))),
     )
     arrays = {
         name: np.asarray(file[place][...], dtype=kind) if place in file else None

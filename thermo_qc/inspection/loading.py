@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 from thermo_qc.errors import InputError, ModelError, UnknownNameError, suggestion
 from thermo_qc.models import TrainedModel, load_trained
 
-__all__ = ["load_model"]
+__all__ = ["load_model", "shipped_models"]
 
 MODEL_FILE = "model.safetensors"
 
@@ -19,7 +20,8 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
     Parameters
     ----------
     path : Path
-        A model file, a run folder of ``train`` (its model) or ``cv`` (one model per fold, an ensemble), or a folder
+        The name of a model that ships ("general"), a model file, a run folder of ``train`` (its model) or ``cv`` (one
+        model per fold, an ensemble), or a folder
         with several runs (a demo's).
     method : str, optional
         Which run, where the folder holds several.
@@ -38,13 +40,16 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
     ModelError
         When there is no model, the run is not finished, or a model file is broken.
     """
-    path = Path(path)
+    path = _shipped(Path(path))
     if path.is_file():
         if method is not None:
             raise InputError(f"{path} is a single model file; leave the method '{method}' out")
         return (load_trained(path),)
     if not path.is_dir():
-        raise InputError(f"{path} does not exist; name a model file or the folder of a train or cv run")
+        raise InputError(
+            f"{path} does not exist; name a model file, the folder of a train or cv run, or a model that ships: "
+            f"{', '.join(shipped_models())}"
+        )
     runs = _runs_in(path)
     if not runs or _holds_model(path):
         if method is not None and method != path.name:
@@ -55,6 +60,22 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
     if method not in runs:
         raise UnknownNameError(f"{path} has no run '{method}'{suggestion(method, runs)}")
     return _of_run(runs[method])
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(Path(file.name).stem for file in _shelf().iterdir() if file.name.endswith(".safetensors")))
+
+
+def _shelf() -> Path:
+    return Path(str(resources.files("thermo_qc") / "resources" / "models"))
+
+
+def _shipped(path: Path) -> Path:
+    """Path of a model that ships, when a bare name is one and nothing here has that name."""
+    if path.name == str(path) and not path.exists() and path.name in shipped_models():
+        return _shelf() / f"{path.name}.safetensors"
+    return path
 
 
 def _runs_in(folder: Path) -> dict[str, Path]:

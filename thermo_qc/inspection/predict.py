@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ModelError, SequenceError
 from thermo_qc.inspection.defect_map import DefectMap
-from thermo_qc.models import TrainedModel
+from thermo_qc.inspection.limits import model_doubts
+from thermo_qc.models import ModelView, TrainedModel
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 
 __all__ = ["predict_sequence"]
+
+log = logging.getLogger(__name__)
 
 
 def predict_sequence(
@@ -25,6 +29,7 @@ def predict_sequence(
     batch_size: int = 8192,
     tile_px: int | None = None,
     overlap: float = 0.25,
+    tta: bool = False,
     input_sha256: str | None = None,
 ) -> DefectMap:
     """Predict the defects of a recording.
@@ -42,7 +47,7 @@ def predict_sequence(
         like that of pixels without a signal (not heated, beside the plate, without a value).
     sound_mask : ndarray of bool, shape (Y, X), optional
         Region known to be sound, for models that compare with one.
-    batch_size, tile_px, overlap
+    batch_size, tile_px, overlap, tta
         See `TrainedModel.probabilities`.
     input_sha256 : str, optional
         Hash of the recording's file; that of the sequence's source when None.
@@ -68,8 +73,8 @@ def predict_sequence(
     """
     chosen = (models,) if isinstance(models, TrainedModel) else tuple(models)
     _check(chosen, sequence, region)
-    parts = [
-        model.probabilities(
+    views = [
+        model.look(
             sequence,
             device=device,
             batch_size=batch_size,
@@ -77,16 +82,23 @@ def predict_sequence(
             overlap=overlap,
             region=region,
             sound_mask=sound_mask,
+            tta=tta,
         )
         for model in chosen
     ]
+    parts = [view.probability for view in views]
     probability = np.asarray(np.mean(parts, axis=0, dtype=np.float64), dtype=np.float32)
     class_map = probability.argmax(axis=0).astype(np.uint8)
-    depth = _mean_depth(chosen, parts, class_map)
+    depth, deviation = _mean_depth(views, class_map)
     unseen = ~np.logical_or.reduce([model.representation.visible(sequence, region) for model in chosen])
     class_map[unseen] = IGNORE_LABEL
     probability[:, unseen] = 0.0
     depth[unseen] = np.nan
+    if deviation is not None:
+        deviation[unseen] = np.nan
+    notes = model_doubts(chosen, sequence)
+    for note in notes:
+        log.warning("%s", note)
     source = sequence.source.sha256 if sequence.source is not None else ""
     return DefectMap(
         class_map=class_map,
@@ -96,6 +108,8 @@ def predict_sequence(
         pixel_pitch_mm=sequence.pixel_pitch_mm,
         model_sha256=tuple(model.sha256 for model in chosen),
         input_sha256=source if input_sha256 is None else input_sha256,
+        depth_std_mm=deviation,
+        notes=notes,
     )
 
 
@@ -119,16 +133,25 @@ def _check(models: tuple[TrainedModel, ...], sequence: ThermalSequence, region: 
 
 
 def _mean_depth(
-    models: tuple[TrainedModel, ...], parts: list[NDArray[np.float32]], class_map: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """Mean over the models of the expected depth, weighted by each model's defect probability."""
-    total, weight = np.zeros(class_map.shape), np.zeros(class_map.shape)
-    for model, probability in zip(models, parts, strict=True):
-        depth, share = model.defect_depth_mm(probability)
-        known = np.isfinite(depth) & (share > 0)
-        total[known] += depth[known] * share[known]
-        weight[known] += share[known]
+    views: list[ModelView], class_map: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Mean over the models of the depth, weighted by each model's defect probability, and its standard deviation.
+
+    The deviation is that of the mixture of what the models say; None where none of them states one.
+    """
+    weight, first, second = (np.zeros(class_map.shape) for _ in range(3))
+    for view in views:
+        known = np.isfinite(view.depth_mm) & (view.share > 0)
+        share, depth = view.share[known].astype(np.float64), view.depth_mm[known].astype(np.float64)
+        variance = 0.0 if view.depth_std_mm is None else view.depth_std_mm[known].astype(np.float64) ** 2
+        weight[known] += share
+        first[known] += share * depth
+        second[known] += share * (depth**2 + variance)
     called = (class_map > 0) & (weight > 0)
-    result = np.full(class_map.shape, np.nan, dtype=np.float32)
-    result[called] = (total[called] / weight[called]).astype(np.float32)
-    return result
+    mean, deviation = (np.full(class_map.shape, np.nan, dtype=np.float32) for _ in range(2))
+    mean[called] = (first[called] / weight[called]).astype(np.float32)
+    if all(view.depth_std_mm is None for view in views):
+        return mean, None
+    spread = second[called] / weight[called] - (first[called] / weight[called]) ** 2
+    deviation[called] = np.sqrt(np.maximum(spread, 0.0)).astype(np.float32)
+    return mean, deviation

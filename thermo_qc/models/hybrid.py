@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -51,6 +52,7 @@ class CurveUNet(nn.Module):
     """
 
     build_parameters: dict[str, Any]
+    encoder_parts = ("curves", "down")
 
     def __init__(
         self,
@@ -72,13 +74,13 @@ class CurveUNet(nn.Module):
         self.down = nn.ModuleList(
             _Block(before, after) for before, after in zip((sizes[-1], *levels[:-1]), levels, strict=True)
         )
-        self.up = nn.ModuleList(_Block(below + here, here) for here, below in zip(levels[:-1], levels[1:], strict=True))
+        self.up = nn.ModuleList(_Block(below + here, here) for here, below in pairwise(levels))
         self.dropout = nn.Dropout2d(fraction("dropout", dropout))
         self.head = nn.Conv2d(levels[0] + sizes[-1], n_classes, 1)
         self.multiple = 2 ** (len(levels) - 1)
 
     def forward(self, stacks: Tensor) -> Tensor:
-        """Outputs (B, K, Y, X) of stacks (B, C, Y, X), any size."""
+        """Return outputs (B, K, Y, X) of stacks (B, C, Y, X), any size."""
         height, width = stacks.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         features = self.curves(functional.pad(stacks, padding) if any(padding) else stacks)

@@ -1,5 +1,6 @@
 """What a network sees: a recording becomes curves (N, T, C) or a stack (C, Y, X); saved with the model."""
 
+from thermo_qc.representation.neighbourhood import CurveField, neighbourhood_radius_mm
 from thermo_qc.representation.physical import PhysicalRepresentation, plate_facts
 from thermo_qc.representation.physics import TimeBins, residual_channels, time_bins
 from thermo_qc.representation.representation import Representation
@@ -8,12 +9,14 @@ from thermo_qc.representation.time_axis import TimeAxis, heating_origin_s
 
 __all__ = [
     "AnyRepresentation",
+    "CurveField",
     "PhysicalRepresentation",
     "Representation",
     "TimeAxis",
     "TimeBins",
     "heating_origin_s",
     "load_representation",
+    "neighbourhood_radius_mm",
     "plate_facts",
     "residual_channels",
     "time_bins",

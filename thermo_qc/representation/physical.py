@@ -28,7 +28,8 @@ _BLOCK_BYTES = 32 * 2**20
 class PhysicalRepresentation:
     """Residuals in units of noise over fractions of the recording's own times, and facts of the plate.
 
-    Power, emissivity, absorption, frame rate and length of the recording drop out; see `thermo_qc.representation.physics`.
+    Power, emissivity, absorption, frame rate and length of the recording drop out; see
+    `thermo_qc.representation.physics`.
     Facts are constant over the plate: 1 on it, signal over noise, length of the heating, whether material and thickness
     are known, and where they are the recording time and the pixel pitch in units of diffusion, and the anisotropy.
 
@@ -191,15 +192,13 @@ class PhysicalRepresentation:
 
 
 def lit_until_s(sequence: ThermalSequence) -> float:
-    """End of the heating that counts for the bins; a step never ends, its bins are those of a cooling from the start."""
+    """End of the heating that counts for the bins; those of a step, which never ends, count from its start."""
     if sequence.excitation.kind == "step":
         return 0.0
     return float(heating_origin_s(sequence, "heating_stop"))
 
 
-def visible_pixels(
-    values: NDArray[np.float32], bins: TimeBins, finite: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def visible_pixels(values: NDArray[np.float32], bins: TimeBins, finite: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels that show a signal, bool (Y, X).
 
     Raises
@@ -300,5 +299,3 @@ def _noise(sequence: ThermalSequence) -> float:
 def _level(sequence: ThermalSequence) -> float:
     """Level that is subtracted where no cold frame is: the ambient temperature, or nothing."""
     return sequence.ambient_c if sequence.unit == "degC" and sequence.ambient_c is not None else 0.0
-
-

@@ -109,7 +109,7 @@ def time_bins(
         rows = np.flatnonzero(seen) + n_heating
         weights[np.ix_(rows, np.flatnonzero(cooled))] = resampling_matrix(after, wanted[seen])
         elapsed[n_heating:] = heating_stop_s + wanted
-    present = weights.any(axis=1)
+    present = np.asarray(weights.any(axis=1))
     if present.sum() < _MOST_SKIPPED * min(n_heating, n_cooling) or present.sum() < 6:
         raise ModelError(
             f"{int(heated.sum())} frames of the heating and {int(cooled.sum())} of the cooling came, too few to see "
@@ -195,10 +195,11 @@ def _basis(
     if everything:
         heated = bins.heated[rows]
         kelvin = median * sigma
-        slope = np.zeros(rows.size)
+        slope, elapsed = np.zeros(rows.size), bins.elapsed_s[rows]
+        elapsed = np.maximum(elapsed, 0.5 * elapsed[elapsed > 0].min())
         for part in (heated, ~heated):
             if part.sum() >= 3:
-                slope[part] = np.gradient(kelvin[part], np.log(np.maximum(bins.elapsed_s[rows][part], 1e-6)))
+                slope[part] = np.gradient(kelvin[part], np.log(elapsed[part]))
         columns.append(slope / sigma)
         if heated.any() and not heated.all():
             columns.append(heated / sigma)

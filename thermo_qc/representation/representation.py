@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, MissingFactError, ModelError, SequenceError
 from thermo_qc.representation.fitting import expected_arrays, fit_arrays, project
+from thermo_qc.representation.neighbourhood import CurveField, check_neighbourhood, n_neighbourhood_channels
 from thermo_qc.representation.prepare import Prepared, prepare_once
 from thermo_qc.representation.scaling import scaled_feature, scaled_frames
 from thermo_qc.representation.time_axis import TimeAxis
@@ -59,6 +60,12 @@ class Representation:
         Order of the logarithmic polynomial; number of principal component images.
     pca_components : int, optional
         Project each pixel's channels and steps on this many directions, decorrelated on the training data.
+    neighbourhood : int
+        Edge of the square of pixels (odd) whose curves a pixel's curve comes with; 1 for the pixel alone. Stacks show
+        neighbours anyway and stay as they are.
+    neighbourhood_mode : {"all", "ring"}
+        "all": the channels of every neighbour follow the pixel's own; "ring": for each ring around the pixel, the pixel
+        minus the mean of the ring.
     fitted : dict of str to ndarray
         What `fit` found; empty before.
 
@@ -85,6 +92,8 @@ class Representation:
     tsr_order: int = 5
     pct_components: int = 6
     pca_components: int | None = None
+    neighbourhood: int = 1
+    neighbourhood_mode: str = "all"
     fitted: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +112,7 @@ class Representation:
         if isinstance(self.time, Mapping):
             object.__setattr__(self, "time", TimeAxis(**self.time))
         self._check_numbers()
+        check_neighbourhood(self.neighbourhood, self.neighbourhood_mode)
 
     def _check_numbers(self) -> None:
         if "difference" in self.channels and self.reference == "none":
@@ -134,14 +144,19 @@ class Representation:
 
     @property
     def n_curve_channels(self) -> int:
-        """Channels of a curve (C)."""
+        """Channels of a curve with its neighbourhood (C)."""
+        return n_neighbourhood_channels(self.neighbourhood, self.neighbourhood_mode, self._n_own_channels)
+
+    @property
+    def _n_own_channels(self) -> int:
+        """Channels of the curve of one pixel."""
         return len(self.channels) if self.pca_components is None else 1
 
     @property
     def n_stack_channels(self) -> int:
         """Channels of a stack (C)."""
         sizes = {
-            "frames": self.n_steps * self.n_curve_channels,
+            "frames": self.n_steps * self._n_own_channels,
             "tsr": self.tsr_order + 1,
             "pct": self.pct_components,
         }
@@ -224,11 +239,32 @@ class Representation:
         """
         if mask is not None and mask.shape != sequence.frame_shape:
             raise SequenceError(f"mask has shape {mask.shape}, the frames have {sequence.frame_shape}")
+        field = self.curve_field(sequence, region=region, sound_mask=sound_mask)
+        return field.gather(np.arange(len(field)) if mask is None else np.flatnonzero(mask))
+
+    def curve_field(
+        self,
+        sequence: ThermalSequence,
+        *,
+        region: NDArray[np.bool_] | None = None,
+        sound_mask: NDArray[np.bool_] | None = None,
+    ) -> CurveField:
+        """Return the curves of all pixels, their neighbourhoods gathered batch by batch; parameters as for `curves`."""
         self._check_fitted()
         frames = self.frame_channels(sequence, region=region, sound_mask=sound_mask)
-        wanted = np.ones(sequence.frame_shape, dtype=bool) if mask is None else mask
-        curves = np.ascontiguousarray(frames[:, :, wanted].transpose(2, 1, 0))
-        return project(curves, self.fitted) if self.pca_components is not None else curves
+        flat = frames.reshape(*frames.shape[:2], -1)
+        seen = np.isfinite(flat).all(axis=(0, 1)) & (flat != 0).any(axis=(0, 1))
+        curves = np.ascontiguousarray(flat.transpose(2, 1, 0))
+        if self.pca_components is not None:
+            curves = project(curves, self.fitted)
+            curves[~seen] = 0.0
+        return CurveField(
+            pixels=curves,
+            seen=seen,
+            frame_shape=sequence.frame_shape,
+            size=self.neighbourhood,
+            mode=self.neighbourhood_mode,
+        )
 
     def stack(
         self,

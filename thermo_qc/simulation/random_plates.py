@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -297,7 +298,7 @@ def _buried(
 ) -> BuriedDefect:
     x, y, diameter = spot
     stretch = float(np.sqrt(rng.uniform(0.55, 1.0)))
-    outline = {
+    outline: dict[str, Any] = {
         "x_mm": x,
         "y_mm": y,
         "width_mm": diameter * stretch,
@@ -310,16 +311,16 @@ def _buried(
         return Delamination(
             **outline, depth_mm=depth, resistance_m2k_w=gap_mm * 1e-3 / _AIR_W_MK, outline="mask", mask=mask
         )
-    form = "rectangle" if rng.random() < 0.4 else "ellipse"
+    form: Literal["rectangle", "ellipse"] = "rectangle" if rng.random() < 0.4 else "ellipse"
     if kind == "delamination":
-        return Delamination(**outline, depth_mm=depth, resistance_m2k_w=gap_mm * 1e-3 / _AIR_W_MK, outline=form)  # type: ignore[arg-type]
+        return Delamination(**outline, depth_mm=depth, resistance_m2k_w=gap_mm * 1e-3 / _AIR_W_MK, outline=form)
     thick = min(float(rng.uniform(0.1, 1.0)), 0.5 * (plate.thickness_mm - depth))
     material = _PTFE if plate.material.conductivity_through_w_mk > 0.45 or rng.random() < 0.3 else _STEEL
-    return Inclusion(**outline, depth_mm=depth, thickness_mm=thick, material=material, outline=form)  # type: ignore[arg-type]
+    return Inclusion(**outline, depth_mm=depth, thickness_mm=thick, material=material, outline=form)
 
 
 def _blob(rng: np.random.Generator) -> NDArray[np.bool_]:
-    """An irregular form in one piece: smoothed noise in a disc, cut at its median, holes filled."""
+    """Draw an irregular form in one piece: smoothed noise in a disc, cut at its median, holes filled."""
     side = 32
     v, u = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     noise = cv2.GaussianBlur(rng.standard_normal((side, side)), (0, 0), 3.5)

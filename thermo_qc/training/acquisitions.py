@@ -163,7 +163,7 @@ def _log(rng: np.random.Generator, limits: Range) -> float:
 def _frame_times(
     sequence: ThermalSequence, stop_s: float, rng: np.random.Generator, ranges: AcquisitionRanges
 ) -> tuple[NDArray[np.float64], float]:
-    """Times of the frames, and their rate."""
+    """Draw the times of the frames, and their rate."""
     end_s = float(sequence.times_s[-1])
     if rng.random() < ranges.shortened_share:
         end_s = rng.uniform(stop_s + _SHORTEST_COOLING * (end_s - stop_s), end_s)
@@ -173,7 +173,7 @@ def _frame_times(
     times = times[times <= end_s]
     if stop_s > 0 and rng.random() < ranges.no_heating_share:
         times = times[(times < 0) | (times > stop_s)]
-    return times, rate_hz
+    return np.asarray(times, dtype=np.float64), rate_hz
 
 
 def _binned(
@@ -194,7 +194,7 @@ def _binned(
             cv2.GaussianBlur(image, (0, 0), blur, dst=image, borderType=cv2.BORDER_REPLICATE)
     cells = rng.standard_normal((_SMOOTH_CELLS, _SMOOTH_CELLS)).astype(np.float32)
     values *= 1.0 + ranges.gain * cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return values
+    return np.asarray(values, dtype=np.float32)
 
 
 def _interpolation(known_s: NDArray[np.float64], wanted_s: NDArray[np.float64], *, flash: bool) -> NDArray[Any]:
@@ -241,4 +241,5 @@ def _labels(plate: SimulatedPlate, valid: NDArray[np.bool_], index_factor: float
 def _log_depth(sequence: ThermalSequence, end_s: float) -> NDArray[np.float32]:
     assert sequence.truth is not None and sequence.material is not None
     depth = np.maximum(np.nan_to_num(sequence.truth.depth_mm, nan=1.0), _UNSEEN_DEPTH)
-    return np.log(depth / np.sqrt(sequence.material.diffusivity_through_mm2_s * end_s)).astype(np.float32)
+    length_mm = np.sqrt(sequence.material.diffusivity_through_mm2_s * end_s)
+    return np.asarray(np.log(depth / length_mm), dtype=np.float32)

@@ -252,7 +252,7 @@ def _draw_camera(
         name: float(rng.uniform(*limits))
         for name, limits in ranges.model_dump(exclude={"n_frames", "cold_frames"}).items()
     }
-    return others, step_s * np.arange(-n_cold, int(duration_s / step_s) + 1)
+    return others, np.arange(-n_cold, int(duration_s / step_s) + 1) * np.float64(step_s)
 
 
 def _record(
@@ -272,7 +272,7 @@ def _record(
 
 
 def _indices(sequence: ThermalSequence, sound: ThermalSequence) -> dict[int, float]:
-    """Detectability of every defect for 1 K of noise in each frame of one a second."""
+    """Compute the detectability of every defect for 1 K of noise in each frame of one a second."""
     assert sequence.truth is not None
     contrast = np.asarray(sequence.frames) - np.asarray(sound.frames)
     sound_frames = np.asarray(sound.frames)

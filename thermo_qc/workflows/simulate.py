@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from thermo_qc.config import SimulationConfig, load_config
+from thermo_qc.config import SimulationConfig, load_config, read_yaml
 from thermo_qc.config.simulation import OutlineConfig
-from thermo_qc.errors import InputError, OutputError
+from thermo_qc.errors import ConfigError, InputError, OutputError
 from thermo_qc.io import write_sequence
 from thermo_qc.plate import load_plate
 from thermo_qc.sequence import Material, ThermalSequence
@@ -136,10 +136,12 @@ def _outlined(config: OutlineConfig, folder: Path) -> dict[str, Any]:
 
 def _specimen(nominal: Material, conductivity_factor: float, heat_capacity_factor: float) -> Material:
     """Constants of the specimen: nominal ones within the tolerance of the configuration."""
+    along_y = nominal.conductivity_y_w_mk
     return replace(
         nominal,
         conductivity_through_w_mk=nominal.conductivity_through_w_mk * conductivity_factor,
         conductivity_in_plane_w_mk=nominal.conductivity_in_plane_w_mk * conductivity_factor,
+        conductivity_y_w_mk=None if along_y is None else along_y * conductivity_factor,
         heat_capacity_j_kgk=nominal.heat_capacity_j_kgk * heat_capacity_factor,
     )
 
@@ -180,6 +182,8 @@ def run(
         When the configuration or its plate cannot be used.
     """
     _check_output(output, config_path, overwrite)
+    if describes_corpus(config_path):
+        raise ConfigError(f"{config_path} describes a corpus of random plates; say how many with -n")
     config = load_config(SimulationConfig, config_path, overrides)
     if not config.acquisition_id:
         config = config.model_copy(update={"acquisition_id": config_path.stem})
@@ -187,6 +191,12 @@ def run(
     write_sequence(sequence, output)
     _LOG.info("%s: %d frames of %d x %d pixels", output, sequence.n_frames, *sequence.frame_shape)
     return sequence
+
+
+def describes_corpus(config_path: Path) -> bool:
+    """Whether a configuration file is one of a corpus of random plates."""
+    content = read_yaml(config_path)
+    return isinstance(content, dict) and "plates" in content
 
 
 def _check_output(output: Path, config_path: Path, overwrite: bool) -> None:

@@ -134,7 +134,9 @@ def run(
         name: model.metadata.get(name)
         for name in ("temperature", "calibration", "depth_spread", "depth_calibration_pixels")
     }
-    note = "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
+    note = (
+        "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
+    )
     write_json(output / "training_metrics.json", {"note": note, **found})
     opened.finish()
     return {"model": output / "model.safetensors", "n_plates": len(entries), **found}

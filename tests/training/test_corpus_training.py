@@ -1,0 +1,187 @@
+"""Acquisitions drawn from simulated plates, the loss of classes and depth, and a whole tiny training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from thermo_qc.config import CorpusExperimentConfig
+from thermo_qc.errors import TrainingError
+from thermo_qc.models import load_trained
+from thermo_qc.models.hybrid import CurveUNet
+from thermo_qc.representation import PhysicalRepresentation
+from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Truth
+from thermo_qc.simulation import log_frames_s
+from thermo_qc.training import AcquisitionRanges, SimulatedPlate, draw_acquisition, train_on_corpus
+from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
+
+GFRP = Material(
+    name="GFRP",
+    conductivity_through_w_mk=0.3,
+    conductivity_in_plane_w_mk=0.4,
+    density_kg_m3=1900.0,
+    heat_capacity_j_kgk=1000.0,
+)
+RECIPE = PhysicalRepresentation(n_heating=4, n_cooling=12, background_order=1)
+
+
+def plate(number: int, *, height: int = 20, kind: str = "long_pulse") -> SimulatedPlate:
+    """A cooling plate with a spot that cools more slowly, and one that nothing shows."""
+    stop = 0.0 if kind == "flash" else 20.0
+    times = log_frames_s(100.0, stop)
+    curve = np.where(times <= stop, np.sqrt(times), np.sqrt(times) - np.sqrt(np.maximum(times - stop, 0.0)))
+    if kind == "flash":
+        curve = 1 / np.sqrt(times)
+    index = np.zeros((height, 24), dtype=np.int16)
+    index[6:12, 5 + number : 11 + number], index[15:18, 3:6], index[0] = 1, 2, -1
+    frames = 10.0 * curve[:, None, None] * (1.0 + 0.3 * (index == 1) * (times / 100.0)[:, None, None])
+    depth = np.select([index == 1, index == 2], [2.0, 4.0], np.nan).astype(np.float32)
+    defects = (Defect(number=1, depth_mm=2.0), Defect(number=2, depth_mm=4.0))
+    sequence = ThermalSequence(
+        frames=(22.0 + frames).astype(np.float32),
+        times_s=times,
+        unit="degC",
+        excitation=Excitation(kind=kind, stop_s=stop or None),  # type: ignore[arg-type]
+        ambient_c=22.0,
+        material=GFRP,
+        thickness_mm=6.0,
+        pixel_pitch_mm=1.0,
+        truth=Truth(defect_index=index, depth_mm=depth, defects=defects),
+    )
+    return SimulatedPlate(sequence=sequence, indices={1: 50.0, 2: 0.01})
+
+
+@pytest.mark.parametrize("kind", ["long_pulse", "flash"])
+def test_an_acquisition_is_drawn(kind: str) -> None:
+    drawn = draw_acquisition(plate(0, kind=kind), np.random.default_rng(0), RECIPE, AcquisitionRanges())
+    assert drawn.stack.shape == (39, 20, 24) and np.isfinite(drawn.stack).all()
+    assert set(np.unique(drawn.labels)) == {0, 1, 255}
+    assert (drawn.labels[15:18, 3:6] == 255).all() and (drawn.labels[0] == 255).all()  # too weak; not to be used
+    assert np.abs(drawn.stack[:32, 8, 8]).max() > 3 * np.abs(drawn.stack[:32, 8, 20]).mean()
+    again = draw_acquisition(plate(0, kind=kind), np.random.default_rng(0), RECIPE, AcquisitionRanges())
+    np.testing.assert_array_equal(drawn.stack, again.stack)
+
+
+def test_depth_is_relative_to_what_heat_reaches() -> None:
+    whole = AcquisitionRanges(shortened_share=0.0)
+    drawn = draw_acquisition(plate(0), np.random.default_rng(3), RECIPE, whole)
+    length = np.sqrt(GFRP.diffusivity_through_mm2_s * 100.0)
+    np.testing.assert_allclose(np.exp(drawn.log_depth[8, 8]) * length, 2.0, rtol=0.02)
+
+
+def test_noise_of_sound_pixels_is_one() -> None:
+    """The channels are in units of the noise, with the correlations that cold frames and interpolation make."""
+    quiet = AcquisitionRanges(
+        gain=0.0, column_noise=0.0, blur_px=(0.0, 0.0), no_cold_share=0.0, no_heating_share=0.0, n_frames=(600, 600)
+    )
+    spread = []
+    for seed in range(6):
+        drawn = draw_acquisition(plate(0, height=40), np.random.default_rng(seed), RECIPE, quiet)
+        spread.append(np.sinh(drawn.stack[16 + 4 : 32, 20:, 14:]).std(axis=(1, 2)))
+    assert 0.75 < float(np.mean(spread)) < 1.1
+
+
+def test_cameras_without_cold_frames_heating_or_facts() -> None:
+    nothing = AcquisitionRanges(no_cold_share=1.0, no_heating_share=1.0, no_facts_share=1.0)
+    drawn = draw_acquisition(plate(0), np.random.default_rng(1), RECIPE, nothing)
+    assert (drawn.stack[:4] == 0).all() and (drawn.stack[35:] == 0).all()
+    everything = AcquisitionRanges(no_cold_share=0.0, no_heating_share=0.0, no_facts_share=0.0)
+    drawn = draw_acquisition(plate(0), np.random.default_rng(1), RECIPE, everything)
+    assert (drawn.stack[:4] != 0).any() and (drawn.stack[35, 1:] == 1).all()
+
+
+def test_batches_depend_on_seed_and_epoch_alone() -> None:
+    options = {
+        "representation": RECIPE,
+        "ranges": AcquisitionRanges(),
+        "batch_size": 2,
+        "samples_per_epoch": 16,
+        "crop_px": 22,
+    }
+    one, two = (AcquisitionBatches([plate(0), plate(3)], **options, seed=4, threads=threads) for threads in (1, 3))
+    first, again = list(one), list(two)
+    assert len(first) == len(one) == 8 and first[0][0].shape == (2, 39, 22, 22) and first[0][1].shape == (2, 2, 22, 22)
+    for (stacks, targets), (same, wanted) in zip(first, again, strict=True):
+        torch.testing.assert_close(stacks, same, rtol=0, atol=0)
+        torch.testing.assert_close(targets, wanted, rtol=0, atol=0)
+    one.epoch = 1
+    assert not torch.equal(next(iter(one))[0], first[0][0])
+    assert (first[0][1][:, 0] == 255).any()  # padded
+
+
+def test_loss_falls_with_better_answers_and_ignores_what_it_must() -> None:
+    labels = torch.tensor([[0.0, 1.0, 255.0]]).reshape(1, 1, 1, 3)
+    target = torch.cat([labels, torch.full((1, 1, 1, 3), 0.5)], dim=1)
+    good = torch.tensor([[4.0, -4.0, 9.0], [-4.0, 4.0, -9.0], [0.0, 0.5, 7.0], [0.0, -2.0, 5.0]]).reshape(1, 4, 1, 3)
+    loss = DefectAndDepthLoss()
+    best = float(loss(good, target))
+    worse = good.clone()
+    worse[0, :2, 0, 1] *= -1
+    assert float(loss(worse, target)) > best + 1
+    deeper = good.clone()
+    deeper[0, 2, 0, 1] = 2.5
+    assert float(loss(deeper, target)) == pytest.approx(best + 0.2 * 0.5 * 4.0 * np.exp(2.0), rel=1e-5)
+    ignored = good.clone()
+    ignored[0, :, 0, 2] = 3.0
+    assert float(loss(ignored, target)) == pytest.approx(best)
+    nothing = target.clone()
+    nothing[:, 0] = 255.0
+    assert torch.isfinite(loss(good, nothing))
+
+
+def test_hybrid_takes_any_size() -> None:
+    network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12, 16)).eval()
+    with torch.inference_mode():
+        whole = network(torch.randn(1, 39, 21, 26))
+    assert whole.shape == (1, 4, 21, 26)
+
+
+def test_training_on_a_corpus(tmp_path: Path) -> None:
+    experiment = CorpusExperimentConfig(
+        name="tiny",
+        corpus="none",
+        representation={"n_heating": 4, "n_cooling": 12, "background_order": 1},
+        model={"parameters": {"curve_widths": [8], "widths": [8, 12]}},
+        train={
+            "epochs": 3,
+            "samples_per_epoch": 12,
+            "batch_size": 3,
+            "crop_px": 20,
+            "warmup_epochs": 0,
+            "averaged_epochs": 1,
+            "validation_plates": 2,
+            "learning_rate": 0.01,
+        },
+    )
+    plates = [plate(number % 8) for number in range(5)]
+    losses: list[float] = []
+    model = train_on_corpus(
+        plates,
+        experiment=experiment,
+        folder=tmp_path / "run",
+        signature="s",
+        progress=lambda _done, _all, loss: losses.append(loss),
+    )
+    assert len(losses) == 3 and losses[-1] < losses[0]
+    assert model.has_depth_head and model.metadata["depth_calibration_pixels"] > 0
+    again = load_trained(tmp_path / "run" / "model.safetensors")
+    assert again.sha256 == model.sha256
+    sequence = plates[0].sequence
+    view, same = model.look(sequence), again.look(sequence)
+    np.testing.assert_array_equal(view.probability, same.probability)
+    assert view.depth_std_mm is not None and (view.depth_std_mm > 0).all() and (view.depth_mm > 0).all()
+    np.testing.assert_allclose(view.probability.sum(axis=0), 1.0, atol=1e-5)
+    unknown = model.look(replace(sequence, material=None))
+    assert np.isnan(unknown.depth_mm).all()
+    turned = model.look(sequence, tta=True)
+    assert turned.probability.shape == view.probability.shape
+    with pytest.raises(TrainingError, match="belongs to another experiment"):
+        train_on_corpus(plates, experiment=experiment, folder=tmp_path / "run", signature="other")
+    with pytest.raises(TrainingError, match="2 plates came, 2 of them are kept for calibration"):
+        train_on_corpus(plates[:2], experiment=experiment, folder=tmp_path / "few", signature="s")
+    with pytest.raises(TrainingError, match="needs truth, material and ambient"):
+        SimulatedPlate(sequence=replace(sequence, truth=None), indices={})

@@ -1,0 +1,157 @@
+"""A corpus of random plates from the command line, a training on it, and a prediction with what came out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from thermo_qc.cli import main
+from thermo_qc.inspection import read_defect_map
+from thermo_qc.io import read_sequence
+from thermo_qc.workflows.corpus import read_corpus
+
+CORPUS = {
+    "name": "tiny",
+    "seed": 3,
+    "depth_cells": 14,
+    "steps": 12,
+    "plates": {
+        "materials": [
+            {
+                "name": "GFRP",
+                "conductivity_through_w_mk": [0.25, 0.4],
+                "anisotropy": [1.0, 1.5],
+                "density_kg_m3": [1700, 1900],
+                "heat_capacity_j_kgk": [900, 1100],
+            }
+        ],
+        "side_px": [24, 28],
+        "sound_share": 0.0,
+        "n_defects": [2, 3],
+        "fourier": [0.2, 0.4],
+        "pitch_share": [0.2, 0.3],
+        "defects": {"hole": 1.0},
+        "diameter_px": [6.0, 9.0],
+        "heating": {"long_pulse": 0.5, "flash": 0.5},
+    },
+}
+TRAINING = {
+    "name": "tiny",
+    "corpus": "corpus",
+    "representation": {"n_heating": 4, "n_cooling": 16, "background_order": 1},
+    "model": {"parameters": {"curve_widths": [8], "widths": [8, 12]}},
+    "train": {
+        "epochs": 2,
+        "samples_per_epoch": 6,
+        "batch_size": 2,
+        "crop_px": 28,
+        "validation_plates": 1,
+        "averaged_epochs": 1,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "corpus.yaml").write_text(yaml.safe_dump(CORPUS), encoding="utf-8")
+    (folder / "train.yaml").write_text(yaml.safe_dump(TRAINING), encoding="utf-8")
+    assert main(["simulate", str(folder / "corpus.yaml"), "-n", "3", "-o", str(folder / "corpus")]) == 0
+    assert main(["train", str(folder / "train.yaml"), "-o", str(folder / "run"), "--threads", "1"]) == 0
+    return folder
+
+
+def test_plates_are_recordings_with_truth(home: Path) -> None:
+    plates = read_corpus(home / "corpus")
+    assert [plate.path.name for plate in plates] == [f"plate_{number:05d}.h5" for number in range(3)]
+    for plate in plates:
+        sequence = read_sequence(plate.path)
+        assert sequence.truth is not None and set(plate.indices) == {d.number for d in sequence.truth.defects}
+        assert max(plate.indices.values()) > 0
+        assert all(defect.peak_contrast_k is not None for defect in sequence.truth.defects)
+    assert len({plate.path.read_bytes() for plate in plates}) == 3
+
+
+def test_a_rerun_makes_what_is_missing_and_nothing_else(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    assert main(["simulate", str(home / "corpus.yaml"), "-n", "1", "-o", str(folder)]) == 0
+    first = (folder / "plate_00000.h5").stat().st_mtime_ns
+    (folder / "plate_00001.h5").write_bytes(b"half")  # killed while it was written under its own name
+    assert main(["simulate", str(home / "corpus.yaml"), "-n", "3", "-o", str(folder), "--workers", "2"]) == 0
+    assert (folder / "plate_00000.h5").stat().st_mtime_ns == first
+    for number in range(3):
+        ours, theirs = (read_sequence(place / f"plate_{number:05d}.h5") for place in (folder, home / "corpus"))
+        np.testing.assert_array_equal(ours.frames, theirs.frames)
+    assert len(read_corpus(folder)) == 3
+
+
+def test_recordings_as_a_camera_makes_them(home: Path, tmp_path: Path) -> None:
+    config = {**CORPUS, "camera": {"n_frames": [40, 40], "cold_frames": [3, 3], "netd_k": [0.05, 0.05]}}
+    (tmp_path / "noisy.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert main(["simulate", str(tmp_path / "noisy.yaml"), "-n", "1", "-o", str(tmp_path / "out")]) == 0
+    noisy = read_sequence(tmp_path / "out" / "plate_00000.h5")
+    clean = read_sequence(home / "corpus" / "plate_00000.h5")
+    assert noisy.n_frames == 44 and (np.asarray(noisy.times_s) < 0).sum() == 3
+    assert noisy.truth is not None and clean.truth is not None
+    np.testing.assert_array_equal(noisy.truth.defect_index, clean.truth.defect_index)  # the same plate
+    assert 0.03 < float(np.std(np.asarray(noisy.frames)[2] - np.asarray(noisy.frames)[1])) / np.sqrt(2) < 0.08
+    assert read_corpus(tmp_path / "out")[0].indices == pytest.approx(read_corpus(home / "corpus")[0].indices, rel=0.05)
+
+
+def test_prediction_states_depth_and_what_lies_outside(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording = home / "corpus" / "plate_00002.h5"
+    assert main(["predict", str(home / "run"), str(recording), "-o", str(tmp_path / "a")]) == 0
+    found = read_defect_map(tmp_path / "a" / "plate_00002.h5")
+    assert found.depth_std_mm is not None and found.class_names == ("sound", "defect") and found.notes == ()
+    arguments = ["predict", str(home / "run"), str(recording), "-o", str(tmp_path / "b"), "--thickness-mm", "60"]
+    assert main(arguments) == 0
+    notes = read_defect_map(tmp_path / "b" / "plate_00002.h5").notes
+    assert any("thickness is 60 mm, the model was trained from 3 to 18" in note for note in notes)
+    assert any("thickness is 60 mm" in record.message for record in caplog.records)
+
+
+def test_training_goes_on_and_knows_its_corpus(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = (home / "run" / "model.safetensors").read_bytes()
+    assert main(["train", str(home / "train.yaml"), "-o", str(home / "run"), "--resume"]) == 0
+    assert (home / "run" / "model.safetensors").read_bytes() == model
+    metrics = json.loads((home / "run" / "training_metrics.json").read_text(encoding="utf-8"))
+    assert metrics["depth_calibration_pixels"] > 0 and "kept apart" in metrics["note"]
+    assert (
+        main(["train", str(home / "train.yaml"), "-o", str(home / "run"), "--resume", "--set", "train.epochs=3"]) == 2
+    )
+    assert "holds no 'train' run of this configuration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simulate", "corpus.yaml", "-o", "new.h5"], "describes a corpus of random plates; say how many with -n"),
+        (["simulate", "other.yaml", "-n", "3", "-o", "corpus"], "holds plates of another corpus (its seed differ)"),
+        (["train", "train.yaml", "-o", "new", "--corpus", "nowhere"], "holds no corpus.json; make a corpus with"),
+        (["train", "train.yaml", "-o", "new", "--set", "n_plates=9"], "holds 3 plates, n_plates asks for 9"),
+        (["train", "train.yaml", "-o", "new", "--manifest", "x.yaml"], "the configuration trains on a corpus"),
+        (["train", "train.yaml", "-o", "new", "--corpus", "broken"], "is no list of simulated plates"),
+        (["train", "train.yaml", "-o", "new", "--corpus", "half"], "is half written: plate_00001.h5 is missing"),
+    ],
+)
+def test_mistakes_are_one_line(
+    home: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    (home / "other.yaml").write_text(yaml.safe_dump({**CORPUS, "seed": 4}), encoding="utf-8")
+    (home / "broken").mkdir(exist_ok=True)
+    (home / "broken" / "corpus.json").write_text("[]", encoding="utf-8")
+    (home / "half").mkdir(exist_ok=True)
+    content = (home / "corpus" / "corpus.json").read_text(encoding="utf-8")
+    (home / "half" / "corpus.json").write_text(content, encoding="utf-8")
+    (home / "half" / "plate_00000.h5").write_bytes((home / "corpus" / "plate_00000.h5").read_bytes())
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+    assert not (home / "new").exists()

@@ -1,0 +1,106 @@
+"""What a model was trained for, and whether a recording lies inside that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thermo_qc.models import TrainedModel
+from thermo_qc.sequence import ThermalSequence
+
+__all__ = ["model_doubts", "reach_mm"]
+
+_SLACK = 0.05  # of a limit
+
+
+def reach_mm(sequence: ThermalSequence) -> float:
+    """Return the depth that heat reaches and comes back from during a recording, sqrt(alpha t); NaN without material.
+
+    References
+    ----------
+    X. Maldague, Theory and Practice of Infrared Technology for Nondestructive Testing, Wiley 2001, section 9.1.
+    """
+    if sequence.material is None:
+        return float("nan")
+    return float(np.sqrt(sequence.material.diffusivity_through_mm2_s * max(float(sequence.times_s[-1]), 0.0)))
+
+
+def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> tuple[str, ...]:
+    """Say where a recording lies outside what the models were trained for.
+
+    Parameters
+    ----------
+    models : sequence of TrainedModel
+        Those with limits in their metadata speak; others were trained on recordings of one plate and say nothing.
+    sequence : ThermalSequence
+        Recording.
+
+    Returns
+    -------
+    tuple of str
+        One line each; empty when everything is inside.
+    """
+    lines: list[str] = []
+    for model in models:
+        limits = model.metadata.get("corpus", {}).get("plates") if isinstance(model.metadata, dict) else None
+        if isinstance(limits, Mapping):
+            lines += [line for line in _doubts(limits, sequence) if line not in lines]
+    return tuple(lines)
+
+
+def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:
+    kind = sequence.excitation.kind
+    lines = []
+    if kind not in ("unknown", *limits["heating"]):
+        lines.append(f"the model was trained for {', '.join(limits['heating'])}, the recording is {kind}")
+    material, thickness, pitch = sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm
+    missing = [
+        name
+        for name, value in (("material", material), ("thickness_mm", thickness), ("pixel_pitch_mm", pitch))
+        if value is None
+    ]
+    if missing:
+        lines.append(
+            f"{', '.join(missing)} not known: defects are called without, depths "
+            f"{'are not given' if material is None else 'are less sure'}"
+        )
+    if thickness is not None:
+        lines += _outside("thickness", thickness, limits["thickness_mm"], "mm")
+    if material is not None:
+        through = material.conductivity_through_w_mk
+        families = limits["materials"]
+        lines += _outside(
+            "conductivity through the thickness", through, _hull(families, "conductivity_through_w_mk"), "W/mK"
+        )
+        spread = material.conductivity_in_plane_w_mk / through
+        lines += _outside("anisotropy", spread, _hull(families, "anisotropy"), "")
+        if thickness is not None:
+            fourier = material.diffusivity_through_mm2_s * float(sequence.times_s[-1]) / thickness**2
+            lines += _outside("recording time x diffusivity / thickness squared", fourier, _fourier(limits), "")
+    return lines
+
+
+def _outside(what: str, value: float, limits: Sequence[float], unit: str) -> list[str]:
+    low, high = limits
+    if low * (1 - _SLACK) <= value <= high * (1 + _SLACK):
+        return []
+    return [f"{what} is {value:.3g} {unit}".rstrip() + f", the model was trained from {low:.3g} to {high:.3g}"]
+
+
+def _hull(families: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float]:
+    return min(family[name][0] for family in families), max(family[name][1] for family in families)
+
+
+def _fourier(limits: Mapping[str, Any]) -> tuple[float, float]:
+    """Limits of recording time times diffusivity over thickness squared.
+
+    Training ends recordings early, too, so half of the shortest is known; the shortest recording of a thin plate is
+    long for it.
+    """
+    families = limits["materials"]
+    heat = _hull(families, "density_kg_m3")[0] * _hull(families, "heat_capacity_j_kgk")[0]
+    largest_mm2_s = 1e6 * _hull(families, "conductivity_through_w_mk")[1] / heat
+    low, high = limits["fourier"]
+    return 0.5 * low, max(high, limits["recording_s"][0] * largest_mm2_s / limits["thickness_mm"][0] ** 2)
