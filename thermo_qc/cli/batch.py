@@ -17,15 +17,15 @@ class BatchPrinter:
 
     Parameters
     ----------
-    total : int
-        Recordings.
+    total : int, optional
+        Recordings; None when more may come.
     show : callable
         ``show(done, total)`` of the bar.
     as_json : bool
         Lines are JSON objects.
     """
 
-    def __init__(self, total: int, show: Callable[[int, int], None], *, as_json: bool) -> None:
+    def __init__(self, total: int | None, show: Callable[[int, int], None], *, as_json: bool) -> None:
         self._total, self._show, self._as_json, self._done = total, show, as_json, 0
 
     def __call__(self, result: Prediction) -> None:
@@ -36,7 +36,7 @@ class BatchPrinter:
         line = json.dumps(_fields(result), allow_nan=False) if self._as_json else _text(result)
         with tqdm.external_write_mode(file=sys.stdout):
             print(line, flush=True)
-        self._show(self._done, self._total)
+        self._show(self._done, self._done if self._total is None else self._total)
 
 
 def one_line(text: str) -> str:

@@ -286,9 +286,7 @@ def _add_result_verbs(table: Any) -> None:
     _machine(watch)
     _facts(watch)
 
-    results = _verb(
-        table, "results", batch_verbs.results, "list, filter, export and compare what is in folders of results"
-    )
+    results = _verb(table, "results", batch_verbs.results, "list, filter, export and compare results")
     results_options(results)
 
     report = _verb(table, "report", verbs.report, "write the HTML report of a run folder")

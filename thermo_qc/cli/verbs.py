@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from thermo_qc.cli.batch_verbs import memory_bytes
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.errors import ConfigError, ThermoQCError
 
@@ -20,6 +21,7 @@ __all__ = [
     "demo",
     "evaluate",
     "finetune",
+    "given_facts",
     "info",
     "list_formats",
     "list_methods",
@@ -43,7 +45,7 @@ def info(arguments: Namespace) -> int:
     failed = 0
     for position, recording in enumerate(arguments.recordings):
         try:
-            description = workflow.describe(recording, **_facts(arguments))
+            description = workflow.describe(recording, **given_facts(arguments))
         except ThermoQCError as error:
             if len(arguments.recordings) == 1:
                 raise
@@ -61,7 +63,9 @@ def convert(arguments: Namespace) -> int:
     """Convert one recording."""
     from thermo_qc.workflows import convert as workflow
 
-    written = workflow.run(arguments.recording, arguments.output, overwrite=arguments.overwrite, **_facts(arguments))
+    written = workflow.run(
+        arguments.recording, arguments.output, overwrite=arguments.overwrite, **given_facts(arguments)
+    )
     print(f"wrote {written}")
     return 0
 
@@ -79,7 +83,7 @@ def register(arguments: Namespace) -> int:
         rectify=arguments.rectify,
         rectified_pitch_mm=arguments.rectified_pitch_mm,
         overwrite=arguments.overwrite,
-        **_facts(arguments),
+        **given_facts(arguments),
     )
     print(f"wrote {arguments.output}")
     print(
@@ -107,7 +111,7 @@ def maps(arguments: Namespace) -> int:
             threads=_threads(arguments),
             pictures=not arguments.no_pictures,
             overwrite=arguments.overwrite,
-            facts=_facts(arguments),
+            facts=given_facts(arguments),
             progress=show,
         )
     for name, reason in result.skipped.items():
@@ -277,7 +281,7 @@ def finetune(arguments: Namespace) -> int:
         validate=arguments.validate,
         truth=arguments.truth,
         plate=arguments.plate,
-        facts=_facts(arguments),
+        facts=given_facts(arguments),
         **options,
     )
     print(f"wrote {arguments.output / 'model.safetensors'}")
@@ -312,9 +316,8 @@ def predict(arguments: Namespace) -> int:
     from thermo_qc.workflows import predict as workflow
     from thermo_qc.workflows.recordings_found import find_recordings
 
-    if arguments.memory_gb is not None and not arguments.memory_gb > 0:
-        raise ConfigError(f"--memory-gb is {arguments.memory_gb:g}, expected more than 0")
-    facts = _facts(arguments)
+    room = memory_bytes(arguments)
+    facts = given_facts(arguments)
     found = find_recordings(arguments.recordings, recursive=arguments.recursive, skip=arguments.output, facts=facts)
     for note in found.notes:
         print(f"thermo-qc: {one_line(note)}", file=sys.stderr)
@@ -331,7 +334,8 @@ def predict(arguments: Namespace) -> int:
             device=arguments.device,
             threads=_threads(arguments),
             workers=arguments.workers,
-            memory_bytes=None if arguments.memory_gb is None else int(arguments.memory_gb * 2**30),
+            scheduler=arguments.scheduler,
+            memory_bytes=room,
             min_area_px=arguments.min_area_px,
             region=arguments.region,
             sound=arguments.sound,
@@ -377,7 +381,8 @@ def demo(arguments: Namespace) -> int:
     return 0
 
 
-def _facts(arguments: Namespace) -> dict[str, Any]:
+def given_facts(arguments: Namespace) -> dict[str, Any]:
+    """Facts given as options, checked."""
     from thermo_qc.cli.parser import FACT_OPTIONS
     from thermo_qc.config import Facts, parse_config
 

@@ -20,7 +20,7 @@ from thermo_qc.workflows.predict_folder import Prediction
 from thermo_qc.workflows.predict_one import Job, Options
 from thermo_qc.workflows.processes import end_process, end_with_parent, how_it_ended
 
-__all__ = ["WorkerSettings", "predict_side_by_side"]
+__all__ = ["WorkerPool", "WorkerSettings"]
 
 AHEAD = 2  # recordings that a process has and has not computed: one is computed, one is read
 MAX_FAILED_STARTS = 3  # in a row; one that something else killed is no reason to give up the night
@@ -71,65 +71,77 @@ class _Worker:
         return self.ready and not busy_alone and (not self.jobs if job.alone else len(self.ahead) < AHEAD)
 
 
-def predict_side_by_side(
-    jobs: Sequence[Job], settings: WorkerSettings, n_workers: int, on_result: Callable[[Job, Prediction], None]
-) -> None:
-    """Predict recordings in processes of their own.
+class WorkerPool:
+    """Processes that predict recordings; they start with the first ones and wait for more until they are closed.
 
     Parameters
     ----------
-    jobs : sequence of Job
-        Started in this order.
     settings : WorkerSettings
         For every process.
     n_workers : int
-        Processes.
-    on_result : callable
-        Called in this process as each recording is done, in whatever order that happens.
-
-    Raises
-    ------
-    ThermoQCError
-        When processes, one after the other, cannot start their work at all. A recording at which a process dies is a
-        result with a reason: those that the process had at that time are tried once more, each alone.
+        Processes at most.
     """
-    waiting = deque(jobs)
-    workers: list[_Worker] = []
-    n_left = len(jobs)
-    failed_starts = 0
-    try:
-        while n_left:
-            while len(workers) < min(n_workers, n_left):
-                workers.append(_start(settings))
-            _hand_out(waiting, workers)
-            by_pipe: dict[Any, _Worker] = {worker.pipe: worker for worker in workers}
-            for pipe in wait(list(by_pipe)):
-                worker = by_pipe[pipe]
-                message = _receive(worker)
-                if message is None:
-                    workers.remove(worker)
-                    failed_starts = 0 if worker.ready else failed_starts + 1
-                    lost = _bury(worker, waiting, give_up=failed_starts == MAX_FAILED_STARTS)
-                    for job, result in lost:
+
+    def __init__(self, settings: WorkerSettings, n_workers: int) -> None:
+        self._settings, self._n_workers = settings, n_workers
+        self._workers: list[_Worker] = []
+        self._failed_starts = 0
+
+    def run(self, jobs: Sequence[Job], on_result: Callable[[Job, Prediction], None]) -> None:
+        """Predict recordings.
+
+        Parameters
+        ----------
+        jobs : sequence of Job
+            Started in this order.
+        on_result : callable
+            Called in this process as each recording is done, in whatever order that happens.
+
+        Raises
+        ------
+        ThermoQCError
+            When processes, one after the other, cannot start their work at all. A recording at which a process dies is
+            a result with a reason: those that the process had at that time are tried once more, each alone.
+        """
+        waiting = deque(jobs)
+        n_left = len(jobs)
+        try:
+            while n_left:
+                while len(self._workers) < min(self._n_workers, n_left):
+                    self._workers.append(_start(self._settings))
+                _hand_out(waiting, self._workers)
+                by_pipe: dict[Any, _Worker] = {worker.pipe: worker for worker in self._workers}
+                for pipe in wait(list(by_pipe)):
+                    for job, result in self._listen(by_pipe[pipe], waiting):
                         n_left -= 1
                         on_result(job, result)
-                elif message[0] == _READY:
-                    failed_starts = 0
-                elif message[0] == _DONE:
-                    n_left -= 1
-                    job = worker.jobs.pop(message[1])
-                    worker.ahead.discard(message[1])
-                    on_result(job, message[2])
-        for worker in workers:
+        except BaseException:
+            for worker in self._workers:
+                worker.process.kill()  # what it was writing has another name yet
+            raise
+
+    def close(self) -> None:
+        """End the processes, which have nothing more to do."""
+        for worker in self._workers:
             with suppress(OSError):
                 worker.pipe.send(None)
-    except BaseException:
-        for worker in workers:
-            worker.process.kill()  # what it was writing has another name yet
-        raise
-    finally:
-        for worker in workers:
+        while self._workers:
+            worker = self._workers.pop()
             end_process(worker.pipe, worker.process)
+
+    def _listen(self, worker: _Worker, waiting: deque[Job]) -> list[tuple[Job, Prediction]]:
+        """Take one message of a process; what is done by it."""
+        message = _receive(worker)
+        if message is None:
+            self._workers.remove(worker)
+            self._failed_starts = 0 if worker.ready else self._failed_starts + 1
+            return _bury(worker, waiting, give_up=self._failed_starts == MAX_FAILED_STARTS)
+        if message[0] == _READY:
+            self._failed_starts = 0
+        if message[0] != _DONE:
+            return []
+        worker.ahead.discard(message[1])
+        return [(worker.jobs.pop(message[1]), message[2])]
 
 
 def _hand_out(waiting: deque[Job], workers: list[_Worker]) -> None:

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from thermo_qc.errors import InputError, ThermoQCError
-from thermo_qc.inspection import load_model
-from thermo_qc.io import sha256_of
+from thermo_qc.errors import ConfigError, InputError
 from thermo_qc.models import TrainedModel
-from thermo_qc.workflows.batch_workers import WorkerSettings, predict_side_by_side
+from thermo_qc.workflows.batch_session import Runner, RunsHere, Work, open_batch
+from thermo_qc.workflows.batch_workers import WorkerPool, WorkerSettings
 from thermo_qc.workflows.cases import MEMORY_BYTES
 from thermo_qc.workflows.evaluate import set_threads
-from thermo_qc.workflows.lock import FolderLock, locked
-from thermo_qc.workflows.predict_folder import (
-    Prediction,
-    Tables,
-    check_apart,
-    name_of,
-    output_names,
-    remove_litter,
-    stored_results,
-)
-from thermo_qc.workflows.predict_one import Job, Options, compute, failure_of, open_recording, write
-from thermo_qc.workflows.processes import stopped_by_terminate
-from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
+from thermo_qc.workflows.lock import FolderLock
+from thermo_qc.workflows.predict_folder import Prediction, check_apart, output_names
+from thermo_qc.workflows.predict_one import Options
 
-__all__ = ["Prediction", "output_names", "run"]
-
-log = logging.getLogger(__name__)
-
-TABLES_S = 10.0  # how old the tables may be while a run goes on
+__all__ = ["Prediction", "output_names", "run", "work_for"]
 
 
 def run(
@@ -48,6 +30,7 @@ def run(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
     memory_bytes: int | None = None,
     min_area_px: int = 4,
     region: Path | None = None,
@@ -79,6 +62,9 @@ def run(
     workers : int, optional
         Processes that work side by side; None: no processes but this one, unless `batch` (then one: a recording that
         brings down its process does not bring down the run).
+    scheduler : str, optional
+        Address of a Dask scheduler (``tcp://host:8786``), whose workers do the recordings instead; they must see
+        models, recordings and `output` under the same paths.
     memory_bytes : int, optional
         For the frames of all recordings that are in memory at a time (2 GiB); larger ones stay in their files.
     min_area_px : int
@@ -110,109 +96,82 @@ def run(
         raise InputError("no recording was named; give at least one file")
     names = output_names(recordings)
     check_apart(names, output)
-    models = load_model(model_path, method)
-    hashes = tuple(model.sha256 for model in models)
-    identity = {
-        "models": list(hashes),
-        "facts": facts or {},
-        "min_area_px": min_area_px,
-        "region": "" if region is None else sha256_of(region),
-        "sound": "" if sound is None else sha256_of(sound),
-    }
-    fingerprint = fingerprint_of(identity)
-    options = Options(
-        output=output,
-        run_id=fingerprint,
+    work = work_for(
+        model_path,
+        method=method,
+        threads=threads,
+        workers=workers if workers is not None else int(batch),
+        scheduler=scheduler,
+        memory_bytes=memory_bytes,
+        raising=len(recordings) == 1 and not batch,
+    )
+    with open_batch(
+        model_path,
+        output,
+        work,
+        method=method,
+        overwrite=overwrite,
         device=device,
         min_area_px=min_area_px,
         region=region,
         sound=sound,
-        facts=facts or {},
-        redo=overwrite,
-    )
-    n_workers = workers if workers is not None else int(batch)
-    room = MEMORY_BYTES if memory_bytes is None else memory_bytes
-    with stopped_by_terminate(), locked(output, break_lock=break_lock) as lock:
-        folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
-        with undone_if_refused(folder):
-            remove_litter(output)
-            folder.update(model=str(model_path), status="running", **identity)
-            stored = stored_results(output, fingerprint)
-            jobs = [
-                Job(number=number, recording=recording, stem=name_of(recording, stored, name))
-                for number, (recording, name) in enumerate(names)
-            ]
-            collected = _Results(Tables(folder, stored), lock, on_progress)
-            try:
-                if n_workers:
-                    settings = WorkerSettings(
-                        model_path=model_path,
-                        method=method,
-                        model_sha256=hashes,
-                        options=options,
-                        threads=threads or max(1, (os.cpu_count() or 1) // n_workers),
-                        memory_bytes=room // n_workers,
-                    )
-                    del models
-                    predict_side_by_side(jobs, settings, n_workers, collected.add)
-                else:
-                    if threads is not None:
-                        set_threads(threads)
-                    raising = len(jobs) == 1 and not batch
-                    _predict_here(jobs, models, options, room, collected.add, raising=raising)
-            except KeyboardInterrupt:
-                remove_litter(output)
-                with suppress(ThermoQCError):  # the interrupt is what is told
-                    collected.write()
-                raise
-            collected.write()
-        folder.finish()
-    return [collected.results[number] for number in range(len(jobs))]
+        facts=facts,
+        break_lock=break_lock,
+        on_progress=on_progress,
+    ) as session:
+        return session.predict(names)
 
 
-class _Results:
-    """What is done so far, in memory and in the tables."""
-
-    def __init__(self, tables: Tables, lock: FolderLock, on_progress: Callable[[Prediction], object] | None) -> None:
-        self.results: dict[int, Prediction] = {}
-        self._tables, self._lock, self._on_progress = tables, lock, on_progress
-        self._written = time.monotonic()
-
-    def add(self, job: Job, result: Prediction) -> None:
-        """Take the result of one recording."""
-        if result.error:
-            log.error("%s", result.error)
-        self.results[job.number] = result
-        self._tables.add(result)
-        if time.monotonic() - self._written > TABLES_S:
-            self.write()
-        if self._on_progress is not None:
-            self._on_progress(result)
-
-    def write(self) -> None:
-        """Bring the tables up to date."""
-        self._lock.check()
-        self._tables.write()
-        self._written = time.monotonic()
-
-
-def _predict_here(
-    jobs: Sequence[Job],
-    models: tuple[TrainedModel, ...],
-    options: Options,
-    room_bytes: int,
-    on_result: Callable[[Job, Prediction], None],
+def work_for(
+    model_path: Path,
     *,
-    raising: bool,
-) -> None:
-    """Predict one recording after the other in this process."""
-    for job in jobs:
-        try:
-            opened = open_recording(job, options, lambda size: size <= room_bytes)
-            result = opened if isinstance(opened, Prediction) else write(compute(opened, models, options), options)
-            del opened
-        except Exception as error:
-            if raising:
-                raise
-            result = failure_of(job, error)
-        on_result(job, result)
+    method: str | None = None,
+    threads: int | None = None,
+    workers: int = 0,
+    scheduler: str | None = None,
+    memory_bytes: int | None = None,
+    raising: bool = False,
+) -> Work:
+    """Say who will work on the recordings; parameters as of `run`.
+
+    Parameters
+    ----------
+    raising : bool
+        Without workers and scheduler: raise what goes wrong with a recording.
+
+    Returns
+    -------
+    Work
+        For `thermo_qc.workflows.batch_session.open_batch`.
+
+    Raises
+    ------
+    ConfigError
+        When options contradict one another.
+    MissingDependencyError
+        When a scheduler is named and Dask is not installed.
+    """
+    room = MEMORY_BYTES if memory_bytes is None else memory_bytes
+    if scheduler is not None:
+        from thermo_qc.workflows.batch_cluster import Cluster, check_dask
+
+        if workers > 1:
+            raise ConfigError("--workers and --scheduler exclude one another; the cluster's workers do the recordings")
+        check_dask()
+
+    def make(models: tuple[TrainedModel, ...], options: Options, lock: FolderLock) -> Runner:
+        if scheduler is None and not workers:
+            if threads is not None:
+                set_threads(threads)
+            return RunsHere(models, options, room, raising=raising)
+        settings = WorkerSettings(
+            model_path=model_path,
+            method=method,
+            model_sha256=tuple(model.sha256 for model in models),
+            options=options,
+            threads=threads or max(1, (os.cpu_count() or 1) // max(1, workers)),
+            memory_bytes=room // max(1, workers),
+        )
+        return WorkerPool(settings, workers) if scheduler is None else Cluster(scheduler, settings, threads, lock)
+
+    return make

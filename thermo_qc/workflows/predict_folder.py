@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from thermo_qc.workflows.run_folder import RunFolder
 
 __all__ = [
     "ENDINGS",
+    "OWN_STEMS",
+    "VERDICT_ENDING",
     "Prediction",
     "StoredResult",
     "Tables",
@@ -28,17 +31,22 @@ __all__ = [
     "check_apart",
     "check_free",
     "finished",
+    "fitting_name",
     "name_of",
+    "one_line_text",
     "output_names",
+    "place_of",
     "remove_litter",
     "stored_results",
     "text_of",
 ]
 
 ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
-_OWN = ("summary", "failures")  # tables of the run itself
+VERDICT_ENDING = ".verdict.json"
+OWN_STEMS = ("summary", "failures")  # tables of the run itself
 _LITTER = re.compile(r"\.[0-9a-f]{12}\.part")
 _MAX_NAME_BYTES = 255
+_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +83,12 @@ def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     Files of one name in different folders keep their folders below the deepest common one; files that differ only in
     their ending keep the ending. A name that is too long with the endings of the results is cut and gets a hash.
     """
-    return [(path, _fitting(name)) for path, name in _whole_names(recordings)]
+    return [(path, fitting_name(name)) for path, name in _whole_names(recordings)]
 
 
 def _whole_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     stems = Counter(path.stem for path in recordings)
-    names = ["" if stems[path.stem] > 1 else path.name if path.stem in _OWN else path.stem for path in recordings]
+    names = ["" if stems[path.stem] > 1 else path.name if path.stem in OWN_STEMS else path.stem for path in recordings]
     if all(names):
         return list(zip(recordings, names, strict=True))
     absolute = [path.resolve() for path in recordings]
@@ -96,9 +104,10 @@ def _whole_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
     ]
 
 
-def _fitting(stem: str) -> str:
+def fitting_name(stem: str) -> str:
+    """Cut a name that is too long with the endings of the results; a hash takes the place of the rest."""
     name = Path(stem).name
-    size = _MAX_NAME_BYTES - max(map(len, ENDINGS))
+    size = _MAX_NAME_BYTES - len(VERDICT_ENDING)
     if len(os.fsencode(name)) <= size:
         return stem
     mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"
@@ -125,14 +134,24 @@ def _common_parent(paths: Sequence[Path]) -> Path:
 
 
 def attributes_of(
-    recording: Path, run_id: str, *, n_indications: int, defect_fraction: float, facts_digest: str = ""
+    recording: Path,
+    run_id: str,
+    *,
+    n_indications: int,
+    defect_fraction: float,
+    facts_digest: str = "",
+    specimen_id: str = "",
+    plate_matrix: str = "",
+    named: str = "",
 ) -> dict[str, str | int | float]:
     """Attributes by which a defect map is found again."""
     return {
         "run": run_id,
-        "recording": text_of(recording),
-        "recording_place": _place(recording),
+        "recording": named or text_of(recording),
+        "recording_place": place_of(recording),
         "facts_sha256": facts_digest,
+        "specimen_id": one_line_text(specimen_id)[:_LONGEST_ID],
+        "plate_matrix": plate_matrix,
         "n_indications": n_indications,
         "defect_fraction": defect_fraction,
     }
@@ -160,7 +179,7 @@ def stored_results(output: Path, run_id: str) -> dict[str, StoredResult]:
 
 def name_of(recording: Path, stored: Mapping[str, StoredResult], name: str) -> str:
     """Name of a recording's result: the one that it has already, else a new one."""
-    known = stored.get(_place(recording))
+    known = stored.get(place_of(recording))
     return name if known is None else known.stem
 
 
@@ -191,7 +210,7 @@ def check_free(base: Path, output: Path, recording: Path, run_id: str) -> None:
         With the way out.
     """
     result = _stored(_map_at(base), output, run_id)
-    if result is not None and result.place != _place(recording) and Path(result.place).exists():
+    if result is not None and result.place != place_of(recording) and Path(result.place).exists():
         raise InputError(
             f"{recording}: its results would replace those of {result.place} in {_map_at(base)}; choose another output "
             "folder, or name both recordings in one call, their results then get names of their own"
@@ -215,13 +234,15 @@ class Tables:
             entry["place"]: entry for entry in folder.record.get("failures") or []
         }
 
-    def add(self, result: Prediction) -> None:
-        """Take in what became of a recording."""
-        place = _place(result.recording)
+    def add(self, result: Prediction, state: str = "") -> None:
+        """Take in what became of a recording, and of which state of it a failure speaks."""
+        place = place_of(result.recording)
         self._failures.pop(place, None)
         if result.error:
             recording = text_of(result.recording)
-            self._failures[place] = {"place": place, "recording": recording, "reason": result.error}
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            entry = {"place": place, "recording": recording, "reason": result.error, "time": now, "state": state}
+            self._failures[place] = entry
         else:
             self._rows[place] = (
                 text_of(result.recording),
@@ -262,13 +283,20 @@ def remove_litter(output: Path) -> None:
                 path.unlink()
 
 
-def _place(recording: Path) -> str:
+def place_of(recording: Path) -> str:
+    """Full path of a recording, as text."""
     return text_of(recording.resolve())
 
 
 def text_of(path: Path) -> str:
     """Give a path as text that every file takes: a byte of its name that is no UTF-8 as its escape."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def one_line_text(text: str) -> str:
+    """Give text that every file takes, without control characters."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.encode("utf-8", "backslashreplace").decode("utf-8").split())
 
 
 def _map_at(base: Path) -> Path:

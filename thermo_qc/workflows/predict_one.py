@@ -23,10 +23,11 @@ from thermo_qc.report.marks import shortened
 from thermo_qc.report.pictures import draw_prediction
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import check_frames, frames_bytes
+from thermo_qc.workflows.plate_place import plate_matrix_text
 from thermo_qc.workflows.predict_folder import ENDINGS, Prediction, attributes_of, check_free, finished, text_of
 from thermo_qc.workflows.scoring import representative_frame
 
-__all__ = ["Computed", "Job", "Opened", "Options", "compute", "failure_of", "open_recording", "write"]
+__all__ = ["Computed", "Job", "Opened", "Options", "compute", "failure_of", "open_recording", "state_of", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +69,16 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One recording to do: its place in the list, and the stem of its results; `alone` without another one beside."""
+    """One recording to do: its place in the list, and the stem of its results.
+
+    `alone`: without another one beside. `named`: how it was named, where `recording` is another way to the same file.
+    """
 
     number: int
     recording: Path
     stem: str
     alone: bool = False
+    named: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,6 +107,8 @@ class Computed:
     is_rise: bool
     indications: tuple[Indication, ...]
     facts_digest: str
+    specimen_id: str
+    plate_matrix: str
     read_s: float
     compute_s: float
 
@@ -127,7 +134,7 @@ def open_recording(job: Job, options: Options, reserve: Reserve = lambda size: T
     recording, base = job.recording, options.output / job.stem
     if not options.redo:
         check_free(base, options.output, recording, options.run_id)
-    state = _state_of(recording)
+    state = state_of(recording)
     digest, facts_digest = sha256_of(recording), _facts_digest(recording)
     done = None if options.redo else finished(base, options.output, options.run_id, digest, facts_digest)
     if done is not None:
@@ -190,6 +197,8 @@ def compute(opened: Opened, models: tuple[TrainedModel, ...], options: Options) 
         is_rise=is_rise,
         indications=indications,
         facts_digest=opened.facts_digest,
+        specimen_id=sequence.specimen_id,
+        plate_matrix=plate_matrix_text(sequence),
         read_s=opened.read_s,
         compute_s=time.perf_counter() - start,
     )
@@ -208,6 +217,9 @@ def write(computed: Computed, options: Options) -> Prediction:
         n_indications=count,
         defect_fraction=fraction,
         facts_digest=computed.facts_digest,
+        specimen_id=computed.specimen_id,
+        plate_matrix=computed.plate_matrix,
+        named=job.named,
     )
     try:
         stored.unlink(missing_ok=True)
@@ -256,7 +268,7 @@ def _facts_digest(recording: Path) -> str:
     return "+".join(sha256_of(path) for path in there)
 
 
-def _state_of(recording: Path) -> tuple[Any, ...]:
+def state_of(recording: Path) -> tuple[Any, ...]:
     """Names, sizes and times of change of a recording's files."""
     try:
         if not recording.is_dir():
@@ -274,7 +286,7 @@ def _check_unchanged(opened: Opened) -> None:
     recording = opened.job.recording
     if not is_there(recording):
         raise InputError(f"{recording} was removed while it was read; put it back and give the command again")
-    if _state_of(recording) != opened.state:
+    if state_of(recording) != opened.state:
         raise InputError(
             f"{recording} changed while it was read (it is still being written or copied); wait until it is complete "
             "and give the command again"

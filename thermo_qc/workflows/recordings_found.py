@@ -18,7 +18,7 @@ from thermo_qc.io.formats import all_readers
 from thermo_qc.io.frame_folder import KINDS, natural_key, read_csv_frame
 from thermo_qc.io.sidecar import sidecar_candidates
 
-__all__ = ["FoundRecordings", "find_recordings", "is_frame_folder"]
+__all__ = ["FoundRecordings", "find_recordings", "is_frame_folder", "recordings_in"]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,20 @@ def find_recordings(
                 found.append(path)
             places.add(place)
     return FoundRecordings(recordings=tuple(found), notes=tuple(search.notes), several=search.several)
+
+
+def recordings_in(
+    folder: Path, *, recursive: bool = False, skip: Path | None = None, facts: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """Find the recordings in a folder that is none itself, however few they are; parameters as of `find_recordings`.
+
+    Raises
+    ------
+    InputError
+        When a folder cannot be read.
+    """
+    search = _Search(recursive=recursive, skip=None if skip is None else skip.resolve(), facts=dict(facts or {}))
+    return list(search.inside(folder, recursive))
 
 
 class _Search:
