@@ -271,6 +271,11 @@ def _add_result_verbs(table: Any) -> None:
     )
     batch_options(predict)
     model_options(predict)
+    predict.add_argument(
+        "--tta",
+        action="store_true",
+        help="average over turns and mirror images (segmentation models; 8 times the work)",
+    )
     _output(predict, "folder for maps, pictures and tables")
     _machine(predict)
     _facts(predict)

@@ -340,6 +340,7 @@ def predict(arguments: Namespace) -> int:
             region=arguments.region,
             sound=arguments.sound,
             facts=facts,
+            tta=arguments.tta,
             batch=found.several,
             break_lock=arguments.break_lock,
             on_progress=printed,

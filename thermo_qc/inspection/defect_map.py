@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,9 @@ class DefectMap:
         Hash of the recording's file; empty when unknown.
     depth_std_mm : ndarray of float32, shape (Y, X), optional
         Standard deviation of the depth, from models that state one; NaN where the depth is.
+    options : mapping
+        How the models were asked, where it changes the numbers: "tta" when turns and mirror images were averaged,
+        "temperature" of each model where one was calibrated. JSON types.
     notes : tuple of str
         Where the recording lies outside what the models were trained for.
 
@@ -54,6 +59,7 @@ class DefectMap:
     input_sha256: str = ""
     depth_std_mm: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))

@@ -70,6 +70,7 @@ _OWN = {
     "model_sha256",
     "input_sha256",
     "notes",
+    "options",
 }
 
 
@@ -140,6 +141,8 @@ def _write_map(file: h5py.File, prediction: DefectMap) -> None:
     file.attrs["input_sha256"] = prediction.input_sha256
     if prediction.notes:
         file.attrs["notes"] = json.dumps(list(prediction.notes))
+    if prediction.options:
+        file.attrs["options"] = json.dumps(dict(prediction.options))
     if prediction.pixel_pitch_mm is not None:
         file.attrs["pixel_pitch_mm"] = float(prediction.pixel_pitch_mm)
     _dataset(file, "class_map", prediction.class_map)
@@ -216,6 +219,7 @@ def _read(file: h5py.File) -> StoredMap:
         input_sha256=_text(file.attrs["input_sha256"]),
         depth_std_mm=np.asarray(file["depth_std_mm"][...], dtype=np.float32) if "depth_std_mm" in file else None,
         notes=tuple(map(str, json.loads(_text(file.attrs.get("notes", "[]"))))),
+        options=dict(json.loads(_text(file.attrs.get("options", "{}")))),
     )
     arrays = {
         name: np.asarray(file[place][...], dtype=kind) if place in file else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,15 @@ def predict_sequence(
         input_sha256=source if input_sha256 is None else input_sha256,
         depth_std_mm=deviation,
         notes=notes,
+        options=_options(chosen, tta),
     )
+
+
+def _options(models: tuple[TrainedModel, ...], tta: bool) -> dict[str, Any]:
+    """What was asked of the models and changes their numbers."""
+    temperatures = [model.temperature for model in models]
+    calibrated = any(temperature != 1.0 for temperature in temperatures)
+    return {**({"tta": True} if tta else {}), **({"temperature": temperatures} if calibrated else {})}
 
 
 def _check(models: tuple[TrainedModel, ...], sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> None:

@@ -168,6 +168,7 @@ def open_batch(
     region: Path | None = None,
     sound: Path | None = None,
     facts: dict[str, Any] | None = None,
+    tta: bool = False,
     break_lock: bool = False,
     on_progress: Callable[[Prediction], object] | None = None,
 ) -> Iterator[BatchSession]:
@@ -190,6 +191,7 @@ def open_batch(
         "min_area_px": min_area_px,
         "region": "" if region is None else sha256_of(region),
         "sound": "" if sound is None else sha256_of(sound),
+        **({"tta": True} if tta else {}),
     }
     fingerprint = fingerprint_of(identity)
     options = Options(
@@ -201,6 +203,7 @@ def open_batch(
         sound=sound,
         facts=facts or {},
         redo=overwrite,
+        tta=tta,
     )
     with stopped_by_terminate(), locked(output, break_lock=break_lock) as lock:
         folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)

@@ -36,6 +36,7 @@ def run(
     region: Path | None = None,
     sound: Path | None = None,
     facts: dict[str, Any] | None = None,
+    tta: bool = False,
     batch: bool = False,
     break_lock: bool = False,
     on_progress: Callable[[Prediction], object] | None = None,
@@ -75,6 +76,8 @@ def run(
         Mask image of a region known to be sound, for models that compare with one.
     facts : dict, optional
         What the files lack, see `thermo_qc.config.Facts`.
+    tta : bool
+        Average over the eight turns and mirror images (segmentation models).
     batch : bool
         A single recording that fails is listed as well instead of being raised.
     break_lock : bool
@@ -116,6 +119,7 @@ def run(
         region=region,
         sound=sound,
         facts=facts,
+        tta=tta,
         break_lock=break_lock,
         on_progress=on_progress,
     ) as session:

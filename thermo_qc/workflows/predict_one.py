@@ -51,6 +51,8 @@ class Options:
         Smaller regions are no indications.
     region, sound : Path, optional
         Mask images.
+    tta : bool
+        Average over turns and mirror images.
     facts : dict
         What the files lack.
     redo : bool
@@ -65,6 +67,7 @@ class Options:
     sound: Path | None = None
     facts: dict[str, Any]
     redo: bool = False
+    tta: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +177,7 @@ def compute(opened: Opened, models: tuple[TrainedModel, ...], options: Options) 
         device=options.device,
         region=opened.region,
         sound_mask=opened.sound,
+        tta=options.tta,
         input_sha256=opened.digest,
     )
     frame, time_s = representative_frame(sequence)

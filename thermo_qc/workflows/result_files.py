@@ -17,7 +17,7 @@ from thermo_qc.workflows.run_folder import read_run
 
 __all__ = ["OPTION_NAMES", "ResultFiles", "failures_of", "identity_of", "read_result", "stamp_of", "whole_results"]
 
-OPTION_NAMES = ("facts", "min_area_px", "region", "sound")
+OPTION_NAMES = ("facts", "min_area_px", "region", "sound", "tta")
 Stamp = tuple[int, int, int]
 _NUMBERS = ("area_px", "area_mm2", "equivalent_diameter_mm", "depth_mm", "mean_probability", "cnr")
 _BOX = ("bbox_x0_px", "bbox_y0_px", "bbox_x1_px", "bbox_y1_px")
