@@ -25,6 +25,7 @@ def hole_table(
     key: str = "",
     fold: int | None = None,
     depth_map_mm: NDArray[np.float32] | None = None,
+    depth_std_map_mm: NDArray[np.float32] | None = None,
     netd_k: float | None = None,
     min_coverage: float = 0.4,
     min_iou: float = 0.2,
@@ -49,6 +50,8 @@ def hole_table(
         Copied into the entries.
     depth_map_mm : ndarray of float32, shape (Y, X), optional
         Predicted depth, mm; NaN where sound.
+    depth_std_map_mm : ndarray of float32, shape (Y, X), optional
+        Its stated standard deviation, mm; adds predicted_depth_std_mm (median over the hit pixels) to the entries.
     netd_k : float, optional
         Camera noise, K; turns the peak contrast into contrast to noise.
     min_coverage, min_iou : float
@@ -75,6 +78,8 @@ def hole_table(
     called = np.where(usable, class_map, np.uint8(0))
     if depth_map_mm is not None:
         check_same_shape(depth_map_mm, truth.defect_index, "predicted depth map")
+    if depth_std_map_mm is not None:
+        check_same_shape(depth_std_map_mm, truth.defect_index, "map of depth deviations")
     labels, _ = connected_regions(called)
     called[called == IGNORE_LABEL] = 0
     region_areas = np.bincount(labels.ravel())
@@ -99,6 +104,11 @@ def hole_table(
                 **overlap,
                 **_class_verdict(scheme.class_of_depth(_number(defect.depth_mm)), called[place][hit]),
                 "predicted_depth_mm": _median(depths),
+                **(
+                    {}
+                    if depth_std_map_mm is None
+                    else {"predicted_depth_std_mm": _median(depth_std_map_mm[place][hit])}
+                ),
                 "peak_contrast_k": defect.peak_contrast_k,
                 "contrast_to_noise": defect.peak_contrast_k / netd_k
                 if defect.peak_contrast_k is not None and netd_k

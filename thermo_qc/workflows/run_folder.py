@@ -21,16 +21,34 @@ from thermo_qc.errors import OutputError, ThermoQCError
 from thermo_qc.io import write_json
 from thermo_qc.workflows.lock import LOCK
 
-__all__ = ["RunFolder", "fingerprint_of", "open_run", "read_run", "remove_run", "undone_if_refused", "versions"]
+__all__ = [
+    "DETAIL_TABLES",
+    "RunFolder",
+    "fingerprint_of",
+    "open_run",
+    "read_run",
+    "remove_run",
+    "undone_if_refused",
+    "versions",
+]
 
 log = logging.getLogger(__name__)
 
 RECORD = "run.json"
+DETAIL_TABLES = ("indications.csv", "false_calls.csv", "contrasts.csv", "depths.csv", "reliability.csv", "sound.csv")
 FILES: dict[str, tuple[str, ...]] = {
     "train": ("config.yaml", "training_metrics.json", "history.csv", "model.safetensors", "report.html"),
-    "finetune": ("config.yaml", "metrics.json", "holes.csv", "history.csv", "model.safetensors", "report.html"),
-    "cv": ("config.yaml", "splits.json", "metrics.json", "leakage.json", "holes.csv", "report.html"),
-    "evaluate": ("metrics.json", "holes.csv", "report.html"),
+    "finetune": (
+        "config.yaml",
+        "metrics.json",
+        "holes.csv",
+        "history.csv",
+        "model.safetensors",
+        "report.html",
+        *DETAIL_TABLES,
+    ),
+    "cv": ("config.yaml", "splits.json", "metrics.json", "leakage.json", "holes.csv", "report.html", *DETAIL_TABLES),
+    "evaluate": ("metrics.json", "holes.csv", "report.html", *DETAIL_TABLES),
     "predict": ("summary.csv", "failures.csv", "report.html", "index.sqlite", "index.sqlite-journal"),
     "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
 }

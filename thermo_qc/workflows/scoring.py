@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.evaluation import Splits, confusion_matrix, false_calls, hole_table, pixel_metrics, summarise
+from thermo_qc.evaluation import (
+    Splits,
+    check_same_pitch,
+    confusion_matrix,
+    false_calls,
+    hole_table,
+    pixel_metrics,
+    summarise,
+)
 from thermo_qc.inspection import DefectMap, predict_sequence, write_defect_map
 from thermo_qc.io import write_csv, write_json
 from thermo_qc.preprocess import find_dead_pixels, replace_dead_pixels
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import LabelledRecording
+from thermo_qc.workflows.details import metric_details, score_stored_maps, write_detail_tables
+from thermo_qc.workflows.run_folder import read_run
 
 if TYPE_CHECKING:
     from thermo_qc.models import TrainedModel
@@ -78,14 +88,16 @@ def holes_of(
     list of dict
         Entries of ``holes`` in ``metrics.json``.
     """
+    pitch = check_same_pitch(prediction.pixel_pitch_mm, recording.sequence.pixel_pitch_mm)
     valid = recording.class_map != IGNORE_LABEL
     holes: list[dict[str, Any]] = hole_table(
         recording.truth,
         prediction.class_map,
         scheme=recording.scheme,
-        pixel_pitch_mm=recording.sequence.pixel_pitch_mm,
+        pixel_pitch_mm=pitch,
         key=recording.key,
         depth_map_mm=prediction.depth_mm,
+        depth_std_map_mm=prediction.depth_std_mm,
         netd_k=recording.sequence.netd_k,
         valid=valid if fold_map is None else valid & (fold_map >= 0),
     )
@@ -104,12 +116,30 @@ def write_metrics(
     class_names: Sequence[str],
     **extra: Any,
 ) -> dict[str, Any]:
-    """Write ``metrics.json`` and ``holes.csv`` of a run and return the metrics."""
-    metrics: dict[str, Any] = {**summarise(results, tuple(class_names), holes=holes), **extra}
+    """Write ``metrics.json``, ``holes.csv`` and the tables of `details` of a run and return the metrics.
+
+    What is said of indications, depths, sound material, probabilities and POD comes from the maps that the run has
+    stored for the recordings that it tested.
+    """
+    metrics: dict[str, Any] = summarise(results, tuple(class_names), holes=holes)
+    keys = [key for result in results for key in result["test_keys"]]
+    scored = score_stored_maps(folder, keys, metrics["holes"])
+    details = metric_details(scored, metrics["holes"], class_names, pieces=_pieces(folder))
+    metrics = {**metrics, **details, **extra}
     write_json(folder / "metrics.json", metrics)
+    write_detail_tables(folder, scored, details)
     columns = list(metrics["holes"][0]) if metrics["holes"] else list(_HOLE_COLUMNS)
     write_csv(folder / "holes.csv", columns, [[hole[name] for name in columns] for hole in metrics["holes"]])
     return metrics
+
+
+def _pieces(folder: Path) -> dict[str, str]:
+    """Plate of each recording, from ``run.json``."""
+    record = read_run(folder) or {}
+    return {
+        str(entry["key"]): str(entry.get("specimen") or entry.get("plate") or entry["key"])
+        for entry in record.get("data") or ()
+    }
 
 
 def score_folds(
@@ -172,12 +202,17 @@ def _merge(parts: Sequence[tuple[int, DefectMap, NDArray[np.bool_]]]) -> tuple[D
     first = parts[0][1]
     fold_map = np.full(first.class_map.shape, -1, dtype=np.int16)
     class_map, probability, depth = first.class_map.copy(), first.probability.copy(), first.depth_mm.copy()
+    stated = all(prediction.depth_std_mm is not None for _, prediction, _ in parts)
+    deviation = np.full(class_map.shape, np.nan, dtype=np.float32) if stated else None
     for fold, prediction, mask in parts:
         fold_map[mask] = fold
         class_map[mask] = prediction.class_map[mask]
         probability[:, mask] = prediction.probability[:, mask]
         depth[mask] = prediction.depth_mm[mask]
-    return replace(first, class_map=class_map, probability=probability, depth_mm=depth), fold_map
+        if deviation is not None and prediction.depth_std_mm is not None:
+            deviation[mask] = prediction.depth_std_mm[mask]
+    joined = replace(first, class_map=class_map, probability=probability, depth_mm=depth, depth_std_mm=deviation)
+    return joined, fold_map
 
 
 def representative_frame(sequence: ThermalSequence) -> tuple[NDArray[np.float32], float]:
