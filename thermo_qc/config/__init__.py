@@ -2,6 +2,13 @@
 
 from thermo_qc.config.base import Strict, load_config, parse_config
 from thermo_qc.config.corpus import CorpusConfig, MaterialRangeConfig, PlateRangesConfig
+from thermo_qc.config.criteria import (
+    CriteriaConfig,
+    CriteriaRegionConfig,
+    LimitConfig,
+    UncertainConfig,
+    VisibilityConfig,
+)
 from thermo_qc.config.experiment import (
     AugmentConfig,
     AveragingConfig,
@@ -22,6 +29,7 @@ from thermo_qc.config.facts import Facts, MaterialConfig
 from thermo_qc.config.general import CorpusExperimentConfig
 from thermo_qc.config.maps import MapsConfig
 from thermo_qc.config.plates import ClassBand, HoleConfig, PlateConfig
+from thermo_qc.config.procedure import ProcedureConfig
 from thermo_qc.config.simulation import (
     CameraConfig,
     HeatingConfig,
@@ -42,6 +50,8 @@ __all__ = [
     "ClassBand",
     "CorpusConfig",
     "CorpusExperimentConfig",
+    "CriteriaConfig",
+    "CriteriaRegionConfig",
     "CurriculumConfig",
     "DataConfig",
     "ExperimentConfig",
@@ -51,6 +61,7 @@ __all__ = [
     "HeatingConfig",
     "HoleConfig",
     "LampConfig",
+    "LimitConfig",
     "LossConfig",
     "LossTermConfig",
     "MapsConfig",
@@ -61,6 +72,7 @@ __all__ = [
     "PlacementConfig",
     "PlateConfig",
     "PlateRangesConfig",
+    "ProcedureConfig",
     "RecordingConfig",
     "RepresentationConfig",
     "ScheduleConfig",
@@ -71,6 +83,8 @@ __all__ = [
     "TimeConfig",
     "TrainConfig",
     "TransferConfig",
+    "UncertainConfig",
+    "VisibilityConfig",
     "load_config",
     "parse_config",
     "read_yaml",

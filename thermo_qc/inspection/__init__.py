@@ -1,16 +1,38 @@
-"""A trained model and a recording become a defect map, in memory and on disk."""
+"""A trained model and a recording become a defect map; map and criteria become a verdict."""
 
+from thermo_qc.inspection.criteria import Criteria, CriteriaRegion, Limit, Uncertain, load_criteria
 from thermo_qc.inspection.defect_map import DefectMap
 from thermo_qc.inspection.files import StoredMap, read_defect_map, read_stored_map, write_defect_map
 from thermo_qc.inspection.loading import load_model
+from thermo_qc.inspection.measure import Measured, Measures, measure
 from thermo_qc.inspection.predict import predict_sequence
+from thermo_qc.inspection.recorded_setup import RecordedSetup, recorded_setup
+from thermo_qc.inspection.shown import Shown, ShownCase, check_shown
+from thermo_qc.inspection.verdict import Finding, PlatePlace, Verdict, judge
 
 __all__ = [
+    "Criteria",
+    "CriteriaRegion",
     "DefectMap",
+    "Finding",
+    "Limit",
+    "Measured",
+    "Measures",
+    "PlatePlace",
+    "RecordedSetup",
+    "Shown",
+    "ShownCase",
     "StoredMap",
+    "Uncertain",
+    "Verdict",
+    "check_shown",
+    "judge",
+    "load_criteria",
     "load_model",
+    "measure",
     "predict_sequence",
     "read_defect_map",
     "read_stored_map",
+    "recorded_setup",
     "write_defect_map",
 ]
