@@ -112,7 +112,7 @@ def test_parameters_of_a_simulation_are_facts(write_hdf5: Write) -> None:
     )
     assert (sequence.pixel_pitch_mm, sequence.thickness_mm) == (0.2, 3.8)
     assert sequence.material is not None and sequence.truth is not None
-    assert sequence.material.conductivity_in_plane_w_mk == pytest.approx(4.0)
+    assert sequence.material.conductivities_in_plane_w_mk == (8.0, 2.0)
     assert [defect.depth_mm for defect in sequence.truth.defects] == [1.25]
     assert sequence.times_s[0] == -0.25 and sequence.excitation.kind == "flash"
     assert sequence.excitation.stop_s == pytest.approx(0.02)

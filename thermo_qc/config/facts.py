@@ -20,6 +20,7 @@ class MaterialConfig(Strict):
     conductivity_in_plane_w_mk: PositiveFloat
     density_kg_m3: PositiveFloat
     heat_capacity_j_kgk: PositiveFloat
+    conductivity_y_w_mk: PositiveFloat | None = None
 
 
 def _two_lengths(value: Any) -> Any:

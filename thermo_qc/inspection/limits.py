@@ -74,7 +74,7 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:
         lines += _outside(
             "conductivity through the thickness", through, _hull(families, "conductivity_through_w_mk"), "W/mK"
         )
-        spread = material.conductivity_in_plane_w_mk / through
+        spread = material.diffusivity_in_plane_mm2_s / material.diffusivity_through_mm2_s
         lines += _outside("anisotropy", spread, _hull(families, "anisotropy"), "")
         if thickness is not None:
             fourier = material.diffusivity_through_mm2_s * float(sequence.times_s[-1]) / thickness**2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,8 @@ def _material(path: Path, values: dict[str, float]) -> Material | None:
     return Material(
         name=path.stem,
         conductivity_through_w_mk=k3,
-        conductivity_in_plane_w_mk=math.sqrt(k1 * k2),
+        conductivity_in_plane_w_mk=k1,
+        conductivity_y_w_mk=None if k1 == k2 else k2,
         density_kg_m3=rho,
         heat_capacity_j_kgk=cp,
     )

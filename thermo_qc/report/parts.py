@@ -20,6 +20,7 @@ from thermo_qc.report.load import PredictionFile, RunFolder
 from thermo_qc.report.pictures import draw_plate, draw_splits
 from thermo_qc.report.tables import fact_table
 from thermo_qc.report.texts import SPLITS_HELP
+from thermo_qc.sequence import Material
 
 __all__ = ["curve_blocks", "plate_blocks", "split_blocks", "usable_maps"]
 
@@ -43,6 +44,11 @@ def plate_blocks(run: RunFolder) -> list[Block]:
     return blocks or [Missing(text="no recording is listed, so no plate can be drawn.")]
 
 
+def _in_plane(material: Material) -> str:
+    along_x, along_y = material.conductivities_in_plane_w_mk
+    return f"{along_x:g} in plane" if along_x == along_y else f"{along_x:g} along x, {along_y:g} along y"
+
+
 def _plate_from_specification(plate: PlateSpec) -> list[Block]:
     material = plate.material
     facts = [
@@ -51,8 +57,7 @@ def _plate_from_specification(plate: PlateSpec) -> list[Block]:
         ("material", material.name),
         (
             "conductivity",
-            f"{material.conductivity_through_w_mk:g} through, {material.conductivity_in_plane_w_mk:g} in plane, W/(m "
-            "K)",
+            f"{material.conductivity_through_w_mk:g} through, {_in_plane(material)}, W/(m K)",
         ),
         ("density", f"{material.density_kg_m3:g} kg/m³"),
         ("heat capacity", f"{material.heat_capacity_j_kgk:g} J/(kg K)"),

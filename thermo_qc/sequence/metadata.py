@@ -69,11 +69,13 @@ class Material:
     name : str
         For people.
     conductivity_through_w_mk, conductivity_in_plane_w_mk : float
-        Thermal conductivity through the thickness and in the plane, W/(m K).
+        Thermal conductivity through the thickness and in the plane (along x where y differs), W/(m K).
     density_kg_m3 : float
         Density, kg/m3.
     heat_capacity_j_kgk : float
         Specific heat capacity, J/(kg K).
+    conductivity_y_w_mk : float, optional
+        Thermal conductivity along y of the plate, W/(m K); None: as along x.
 
     Raises
     ------
@@ -98,6 +100,7 @@ class Material:
     conductivity_in_plane_w_mk: float
     density_kg_m3: float
     heat_capacity_j_kgk: float
+    conductivity_y_w_mk: float | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -105,8 +108,11 @@ class Material:
             "conductivity_in_plane_w_mk",
             "density_kg_m3",
             "heat_capacity_j_kgk",
+            "conductivity_y_w_mk",
         ):
             value = getattr(self, name)
+            if value is None and name == "conductivity_y_w_mk":
+                continue
             if not (isfinite(value) and value > 0):
                 raise SequenceError(f"material '{self.name}': {name} is {value}, expected a positive number")
 
@@ -116,9 +122,16 @@ class Material:
         return 1e6 * self.conductivity_through_w_mk / (self.density_kg_m3 * self.heat_capacity_j_kgk)
 
     @property
+    def conductivities_in_plane_w_mk(self) -> tuple[float, float]:
+        """Thermal conductivities along x and y, W/(m K)."""
+        along_x = self.conductivity_in_plane_w_mk
+        return along_x, along_x if self.conductivity_y_w_mk is None else self.conductivity_y_w_mk
+
+    @property
     def diffusivity_in_plane_mm2_s(self) -> float:
-        """Thermal diffusivity in the plane, mm2/s."""
-        return 1e6 * self.conductivity_in_plane_w_mk / (self.density_kg_m3 * self.heat_capacity_j_kgk)
+        """Thermal diffusivity in the plane (the geometric mean where x and y differ), mm2/s."""
+        along_x, along_y = self.conductivities_in_plane_w_mk
+        return 1e6 * sqrt(along_x * along_y) / (self.density_kg_m3 * self.heat_capacity_j_kgk)
 
     @property
     def effusivity_w_s05_m2k(self) -> float:

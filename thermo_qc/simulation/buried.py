@@ -122,9 +122,11 @@ class Filling:
     ----------
     first, last : int
         Nodes at its upper and lower side.
-    through, in_plane, capacity : float
-        Conductivities and heat capacity per volume over those of the plate's material; for a delamination (`series`)
+    through, capacity : float
+        Conductivity and heat capacity per volume over those of the plate's material; for a delamination (`series`)
         the conductance over that without it.
+    in_plane : tuple of float
+        Conductivities along x and y over those of the plate's material.
     series : bool
         Whether `through` multiplies what is there (a resistance in series) rather than replaces it.
     """
@@ -132,7 +134,7 @@ class Filling:
     first: int
     last: int
     through: float
-    in_plane: float
+    in_plane: tuple[float, float]
     capacity: float
     series: bool = False
 
@@ -154,24 +156,25 @@ def filling_of(item: BuriedDefect | LayerOf, z_mm: NDArray[np.float64], plate: M
     first, last = (int(np.argmin(np.abs(z_mm - depth))) for depth in (top, bottom))
     if isinstance(item, (Inclusion, LayerOf)):
         own = item.material
+        (own_x, own_y), (plate_x, plate_y) = own.conductivities_in_plane_w_mk, plate.conductivities_in_plane_w_mk
         return Filling(
             first=first,
             last=last,
             through=own.conductivity_through_w_mk / plate.conductivity_through_w_mk,
-            in_plane=own.conductivity_in_plane_w_mk / plate.conductivity_in_plane_w_mk,
+            in_plane=(own_x / plate_x, own_y / plate_y),
             capacity=own.density_kg_m3 * own.heat_capacity_j_kgk / (plate.density_kg_m3 * plate.heat_capacity_j_kgk),
         )
     if not isinstance(item, Delamination):
         raise ConfigError(f"{type(item).__name__} is no defect that the solver knows; use Delamination or Inclusion")
     height = 1e-3 * float(z_mm[last] - z_mm[first])
     share = 1 / (1 + item.resistance_m2k_w * plate.conductivity_through_w_mk / height)
-    return Filling(first=first, last=last, through=share, in_plane=1.0, capacity=1.0, series=True)
+    return Filling(first=first, last=last, through=share, in_plane=(1.0, 1.0), capacity=1.0, series=True)
 
 
 def fill_layers(layers: Sequence[LayerOf], z_mm: NDArray[np.float64], plate: Material) -> NDArray[np.float64]:
-    """Conductivity through and in the plane and heat capacity of each interval over the plate's, float64 (3, Z - 1)."""
-    base = np.ones((3, z_mm.size - 1))
+    """Conductivities through, along x and y, and heat capacity of each interval over the plate's, (4, Z - 1)."""
+    base = np.ones((4, z_mm.size - 1))
     for layer in layers:
         part = filling_of(layer, z_mm, plate)
-        base[:, part.first : part.last] = np.array([part.through, part.in_plane, part.capacity])[:, None]
+        base[:, part.first : part.last] = np.array([part.through, *part.in_plane, part.capacity])[:, None]
     return base

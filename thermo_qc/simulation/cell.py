@@ -114,6 +114,11 @@ def solve_cell(
             "the round cell knows an opaque face, lamps before it and steady surroundings only; use solve_plate for "
             "heating.side 'back', heating.absorption_mm or loss.ambient_drift_k_min"
         )
+    along_x, along_y = material.conductivities_in_plane_w_mk
+    if along_x != along_y:
+        raise ConfigError(
+            f"the round cell conducts alike along x and y, not {along_x:g} and {along_y:g} W/(m K); use solve_plate"
+        )
     check_range("thickness_mm", thickness_mm, low=0, open_low=True)
     check_range("diameter_mm", diameter_mm, low=0, open_low=True)
     check_range("reach_mm", reach_mm, low=0, open_low=True)

@@ -77,13 +77,15 @@ class Intervals:
     ----------
     share : ndarray
         Share of the cell that holds any material.
-    through, in_plane, capacity : ndarray
-        Conductance through, conductivity in the plane and heat capacity of that material over the plate's nominal ones.
+    through, along_x, along_y, capacity : ndarray
+        Conductance through, conductivities in the plane and heat capacity of that material over the plate's nominal
+        ones.
     """
 
     share: NDArray[np.float64]
     through: NDArray[np.float64]
-    in_plane: NDArray[np.float64]
+    along_x: NDArray[np.float64]
+    along_y: NDArray[np.float64]
     capacity: NDArray[np.float64]
 
 
@@ -92,17 +94,16 @@ def intervals(
 ) -> Intervals:
     """Find what fills columns with these holes (N,), floors (N,) and shares of buried defects (N, B)."""
     below = np.arange(grid.z_mm.size - 1) >= floor[:, None]
-    through, in_plane, capacity = (np.repeat(part[None], hole.size, axis=0) for part in grid.base)
+    through, along_x, along_y, capacity = (np.repeat(part[None], hole.size, axis=0) for part in grid.base)
     for filling, taken in zip(grid.fillings, buried.T, strict=True):
         part, share = slice(filling.first, filling.last), taken[:, None]
         own = through[:, part] * filling.through if filling.series else filling.through
         through[:, part] = (1 - share) * through[:, part] + share * own
         if not filling.series:
-            in_plane[:, part] = (1 - share) * in_plane[:, part] + share * filling.in_plane
-            capacity[:, part] = (1 - share) * capacity[:, part] + share * filling.capacity
-    return Intervals(
-        share=np.where(below, 1.0 - hole[:, None], 1.0), through=through, in_plane=in_plane, capacity=capacity
-    )
+            for values, own in zip((along_x, along_y, capacity), (*filling.in_plane, filling.capacity), strict=True):
+                values[:, part] = (1 - share) * values[:, part] + share * own
+    material = np.where(below, 1.0 - hole[:, None], 1.0)
+    return Intervals(share=material, through=through, along_x=along_x, along_y=along_y, capacity=capacity)
 
 
 def light_share(

@@ -45,8 +45,8 @@ class PlateGrid:
         Share of the cell that each buried defect takes.
     fillings : tuple of Filling
         What each buried defect does.
-    base : ndarray of float64, shape (3, Z - 1)
-        Conductivity through, in the plane, and heat capacity of each interval over the plate's nominal ones (layers).
+    base : ndarray of float64, shape (4, Z - 1)
+        Conductivities through, along x and y, and heat capacity of each interval over the plate's nominal ones.
     """
 
     x_mm: NDArray[np.float64]

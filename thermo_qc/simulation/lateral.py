@@ -47,20 +47,12 @@ class LateralConduction:
         self, grid: PlateGrid, material: Material, *, n_layers: int, edge_w_m2k: float, dtype: np.dtype[Any]
     ) -> None:
         self._shape = (n_layers, *grid.shape)
-        alpha = material.diffusivity_in_plane_mm2_s
-        rate_x = alpha / grid.cell_x_mm**2 if grid.shape[1] > 1 else 0.0
-        rate_y = alpha / grid.cell_y_mm**2 if grid.shape[0] > 1 else 0.0
-        self._stencil = np.zeros((3, 3))
-        self._stencil[1, [0, 2]], self._stencil[[0, 2], 1], self._stencil[1, 1] = rate_x, rate_y, -2 * (rate_x + rate_y)
-        full, in_plane = (node_heights_mm(grid.z_mm, part) for part in (grid.base[2], grid.base[1]))
-        self._scale = (in_plane / full)[:n_layers]
-        edge_x, edge_y = (
-            _edge_rate(edge_w_m2k, size, material, grid)[:n_layers] for size in (grid.cell_x_mm, grid.cell_y_mm)
-        )
-        special, fastest = _special_entries(grid, rate_x, rate_y, n_layers)
-        fastest = max(fastest, float(self._scale.max()))
+        rate_x, rate_y = _sound_rates(grid, material)
+        self._rates = rate_x[:n_layers], rate_y[:n_layers]
+        edge_x, edge_y = (_edge_rate(edge_w_m2k, axis, material, grid)[:n_layers] for axis in (0, 1))
+        special, fastest = _special_entries(grid, material, n_layers)
         edges = 2 * float((edge_x + edge_y).max())
-        self.explicit_limit_s = 2.0 / max(4 * (rate_x + rate_y) * fastest + edges, 1e-300)
+        self.explicit_limit_s = 2.0 / max(4 * fastest + edges, 1e-300)
         self._dtype = dtype
         self._corrections = _by_layer(special + _edge_entries(grid, edge_x, edge_y, n_layers), self._shape, dtype)
 
@@ -87,7 +79,7 @@ class LateralConduction:
 
     def _apply(self, layer: int, state: NDArray[Any], factor: float, identity: float, out: NDArray[Any]) -> None:
         """Compute out = identity * state + factor * rate(state) of a layer, (Y, X)."""
-        kernel = factor * self._scale[layer] * self._stencil
+        kernel = factor * _stencil(self._rates[0][layer], self._rates[1][layer])
         kernel[1, 1] += identity
         cv2.filter2D(state, -1, kernel, dst=out, borderType=cv2.BORDER_REFLECT)
         rows, correction = self._corrections[layer]
@@ -132,14 +124,36 @@ def _by_layer(entries: Entries, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     return result
 
 
-def _edge_rate(edge_w_m2k: float, cell_mm: float, material: Material, grid: PlateGrid) -> NDArray[np.float64]:
-    """Loss rate of an edge cell at each node, 1/s: film and half a cell in series, float64 (Z,)."""
+def _stencil(rate_x: float, rate_y: float) -> NDArray[np.float64]:
+    """Five points of the rate of a sound cell."""
+    return np.array([[0.0, rate_y, 0.0], [rate_x, -2 * (rate_x + rate_y), rate_x], [0.0, rate_y, 0.0]])
+
+
+def _nominal_rates(grid: PlateGrid, material: Material) -> tuple[float, float]:
+    """Rates between neighbours along x and y in the plate's nominal material, 1/s; 0 where there are none."""
+    density = material.density_kg_m3 * material.heat_capacity_j_kgk
+    along_x, along_y = (1e6 * conductivity / density for conductivity in material.conductivities_in_plane_w_mk)
+    rate_x = along_x / grid.cell_x_mm**2 if grid.shape[1] > 1 else 0.0
+    rate_y = along_y / grid.cell_y_mm**2 if grid.shape[0] > 1 else 0.0
+    return rate_x, rate_y
+
+
+def _sound_rates(grid: PlateGrid, material: Material) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rates between neighbours along x and y of the sound plate with its layers, 1/s, float64 (Z,)."""
+    along_x, along_y, capacity = (node_heights_mm(grid.z_mm, part) for part in grid.base[1:])
+    rate_x, rate_y = _nominal_rates(grid, material)
+    return rate_x * (along_x / capacity), rate_y * (along_y / capacity)
+
+
+def _edge_rate(edge_w_m2k: float, axis: int, material: Material, grid: PlateGrid) -> NDArray[np.float64]:
+    """Loss rate of a cell at the ends of an axis (0: x) at each node, 1/s: film and half a cell in series, (Z,)."""
     height, in_plane, capacity = (
-        node_heights_mm(grid.z_mm, part) for part in (np.ones(grid.z_mm.size - 1), grid.base[1], grid.base[2])
+        node_heights_mm(grid.z_mm, part) for part in (np.ones(grid.z_mm.size - 1), grid.base[1 + axis], grid.base[3])
     )
     if edge_w_m2k == 0:
         return np.zeros(height.size)
-    conductivity = material.conductivity_in_plane_w_mk * in_plane / height
+    cell_mm = (grid.cell_x_mm, grid.cell_y_mm)[axis]
+    conductivity = material.conductivities_in_plane_w_mk[axis] * in_plane / height
     film = 1 / (1 / edge_w_m2k + cell_mm * 1e-3 / (2 * conductivity))
     density = material.density_kg_m3 * material.heat_capacity_j_kgk * capacity / height
     return np.asarray(film / (density * cell_mm * 1e-3))
@@ -155,7 +169,7 @@ def _edge_entries(grid: PlateGrid, edge_x: NDArray[np.float64], edge_y: NDArray[
     return [(index, index, rate.ravel()[index])]
 
 
-def _special_entries(grid: PlateGrid, rate_x: float, rate_y: float, n_layers: int) -> tuple[Entries, float]:
+def _special_entries(grid: PlateGrid, material: Material, n_layers: int) -> tuple[Entries, float]:
     """Entries of (true - sound) conduction over every face that touches a hole or a buried defect.
 
     Returns
@@ -163,31 +177,31 @@ def _special_entries(grid: PlateGrid, rate_x: float, rate_y: float, n_layers: in
     entries : list of (row, column, value)
         To be summed.
     fastest : float
-        Largest true rate over that of the plate's nominal material, at least 1.
+        Largest rate along x plus largest rate along y that any cell has, 1/s.
     """
     hole, floor = grid.hole.ravel(), grid.floor.ravel()
     buried = grid.buried.reshape(grid.buried.shape[0], hole.size)
     number = np.arange(hole.size).reshape(grid.shape)
     special = (hole > 0) | (buried > 0).any(axis=0)
-    full, base = (node_heights_mm(grid.z_mm, part) for part in (grid.base[2], grid.base[1]))
-    sound = base / full
+    full = node_heights_mm(grid.z_mm, grid.base[3])
+    nominal, sound = _nominal_rates(grid, material), _sound_rates(grid, material)
     entries: Entries = []
-    fastest = 1.0
-    for rate, first, second in (
-        (rate_x, number[:, :-1].ravel(), number[:, 1:].ravel()),
-        (rate_y, number[:-1, :].ravel(), number[1:, :].ravel()),
-    ):
+    fastest = 0.0
+    pairs = (number[:, :-1], number[:, 1:]), (number[:-1], number[1:])
+    for axis, (first, second) in enumerate(pairs):
         touched = special[first] | special[second]
         a, b = first[touched], second[touched]
         in_a, in_b = (intervals(grid, hole[side], floor[side], buried[:, side].T) for side in (a, b))
-        conductivity = 2 * in_a.in_plane * in_b.in_plane / (in_a.in_plane + in_b.in_plane)
-        face = node_heights_mm(grid.z_mm, np.minimum(in_a.share, in_b.share) * conductivity)
+        k_a, k_b = ((side.along_x, side.along_y)[axis] for side in (in_a, in_b))
+        face = node_heights_mm(grid.z_mm, np.minimum(in_a.share, in_b.share) * 2 * k_a * k_b / (k_a + k_b))
+        fast = float(max(nominal[axis], sound[axis].max()))
         for here, there, content in ((a, b, in_a), (b, a, in_b)):
             volume = node_heights_mm(grid.z_mm, content.share * content.capacity)
-            true = np.divide(face, volume, out=np.zeros_like(face), where=volume > 1e-9 * full)
-            fastest = max(fastest, float(true.max(initial=0.0)))
-            change = (rate * (true - sound))[:, :n_layers]
+            true = nominal[axis] * np.divide(face, volume, out=np.zeros_like(face), where=volume > 1e-9 * full)
+            fast = max(fast, float(true.max(initial=0.0)))
+            change = (true - sound[axis])[:, :n_layers]
             cell, layer = np.nonzero(change)
             row, column, value = layer * hole.size + here[cell], layer * hole.size + there[cell], change[cell, layer]
             entries += [(row, column, value), (row, row, -value)]
+        fastest += fast
     return entries, fastest

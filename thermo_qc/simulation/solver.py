@@ -240,7 +240,8 @@ def _splitting_limit_s(
     radii = [hole.diameter_mm / 2 for hole in plate.holes]
     radii += [max(min(item.width_mm, item.height_mm) / 2, lateral_mm) for item in buried]
     smallest = min(radii, default=np.inf)
-    return float(0.1 * smallest**2 / material.diffusivity_in_plane_mm2_s)
+    fastest = max(material.conductivities_in_plane_w_mk) / (material.density_kg_m3 * material.heat_capacity_j_kgk)
+    return float(0.1 * smallest**2 / (1e6 * fastest))
 
 
 def _read_frames(
