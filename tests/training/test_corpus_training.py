@@ -17,6 +17,7 @@ from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Truth
 from thermo_qc.simulation import log_frames_s
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, draw_acquisition, train_on_corpus
+from thermo_qc.training.calibration import fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 
 GFRP = Material(
@@ -185,3 +186,13 @@ def test_training_on_a_corpus(tmp_path: Path) -> None:
         train_on_corpus(plates[:2], experiment=experiment, folder=tmp_path / "few", signature="s")
     with pytest.raises(TrainingError, match="needs truth, material and ambient"):
         SimulatedPlate(sequence=replace(sequence, truth=None), indices={})
+
+
+def test_scaling_undoes_weights_and_overconfidence() -> None:
+    rng = np.random.default_rng(0)
+    true_logit = rng.normal(-1.0, 2.0, 40_000)
+    labels = (rng.random(true_logit.size) < 1 / (1 + np.exp(-true_logit))).astype(np.uint8)
+    temperature, offset = fit_scaling(3.0 * true_logit + 2.0, labels)  # too sure by 3, shifted by 2
+    assert temperature == pytest.approx(3.0, rel=0.05) and offset == pytest.approx(-2.0 / 3.0, abs=0.05)
+    with pytest.raises(TrainingError, match="needs labelled pixels of both classes"):
+        fit_scaling(true_logit, np.zeros(true_logit.size, dtype=np.uint8))

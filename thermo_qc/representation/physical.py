@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ N_FACTS = 7
 _FORMAT = "physical-1"
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
+_LAST: WeakKeyDictionary[ThermalSequence, tuple[tuple[str, bytes], NDArray[np.bool_]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +115,9 @@ class PhysicalRepresentation:
 
     def visible(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Return the pixels that show a signal, bool (Y, X): finite, heated, inside the region."""
+        known = _LAST.get(sequence)
+        if known is not None and known[0] == _key(self, region):
+            return known[1].copy()
         values, bins, finite = self._binned(sequence, region)
         return visible_pixels(values, bins, finite)
 
@@ -120,7 +125,7 @@ class PhysicalRepresentation:
         self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         values, bins, finite = self._binned(sequence, region)
-        return seen_by_network(
+        stack, valid = seen_by_network(
             values,
             bins,
             noise=_noise(sequence),
@@ -128,6 +133,8 @@ class PhysicalRepresentation:
             background_order=self.background_order,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
+        _LAST[sequence] = _key(self, region), valid
+        return stack, valid
 
     def _binned(
         self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
@@ -189,6 +196,10 @@ class PhysicalRepresentation:
             raise ModelError(
                 f"the representation in the model file is broken: {error}; train the model again"
             ) from error
+
+
+def _key(recipe: PhysicalRepresentation, region: NDArray[np.bool_] | None) -> tuple[str, bytes]:
+    return str(recipe), b"" if region is None else region.tobytes()
 
 
 def lit_until_s(sequence: ThermalSequence) -> float:

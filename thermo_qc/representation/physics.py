@@ -28,6 +28,7 @@ _MOST_SKIPPED = 0.5
 _LEVERAGE = 3.0  # residuals beyond this many typical ones weigh less in the background
 _ROUNDS = 2
 _SPIKE = 8.0
+_ENOUGH = 40_000
 _MAD_TO_STD = 1.4826
 
 
@@ -160,7 +161,8 @@ def residual_channels(
     curves = values[rows][:, valid]  # (b, N)
     sigma = (bins.noise[rows] * noise).astype(np.float32)
     whitened = curves / sigma[:, None]
-    median = np.median(whitened, axis=1).astype(np.float64)
+    some = slice(None, None, max(1, whitened.shape[1] // _ENOUGH))  # that many pixels tell median and background
+    median = np.median(whitened[:, some], axis=1).astype(np.float64)
     parts = []
     gain_only = _basis(median, bins, rows, sigma, everything=False)
     everything = _basis(median, bins, rows, sigma, everything=True)
@@ -171,11 +173,15 @@ def residual_channels(
     _mend_spikes(parts, valid)
     if background_order >= 0:
         polynomial = _polynomial(valid, background_order)
-        weights = _robust_weights(parts[1], polynomial)
-        parts = [_without_background(part, polynomial, weights) for part in parts]
+        few = np.ascontiguousarray(polynomial[:, some])
+        weights = _robust_weights(np.ascontiguousarray(parts[1][:, some]), few)
+        for part in parts:
+            part -= _background(np.ascontiguousarray(part[:, some]), few, weights).T @ polynomial
     result = np.zeros((2, values.shape[0], *valid.shape), dtype=np.float32)
     for target, part in zip(result, parts, strict=True):
-        target[np.ix_(rows, *(np.arange(size) for size in valid.shape))] = _on_frame(np.arcsinh(part), valid)
+        np.arcsinh(part, out=part)
+        for row, values_of_row in zip(rows.tolist(), part, strict=True):
+            target[row][valid] = values_of_row
     return result.reshape(-1, *valid.shape)
 
 
@@ -237,7 +243,7 @@ def _robust_weights(part: NDArray[np.float32], polynomial: NDArray[np.float32]) 
     """Weights of the pixels: 1 where the residual is typical, less where it is large (defects)."""
     weights = np.ones(part.shape[1], dtype=np.float32)
     for _ in range(_ROUNDS):
-        rest = _without_background(part, polynomial, weights)
+        rest = part - _background(part, polynomial, weights).T @ polynomial
         size = np.sqrt((rest**2).mean(axis=0))
         typical = float(np.median(size)) + 1e-12
         weights = 1.0 / (1.0 + (np.maximum(size / typical - 1.0, 0.0) / _LEVERAGE) ** 2)
@@ -245,18 +251,11 @@ def _robust_weights(part: NDArray[np.float32], polynomial: NDArray[np.float32]) 
     return weights
 
 
-def _without_background(
+def _background(
     part: NDArray[np.float32], polynomial: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Take the weighted least-squares polynomial out of every row."""
+    """Coefficients (k, b) of the weighted least-squares polynomial of every row."""
     weighted = polynomial * weights
     normal = (weighted @ polynomial.T).astype(np.float64)
     normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
-    coefficients = np.linalg.solve(normal, (weighted @ part.T).astype(np.float64)).astype(np.float32)
-    return np.asarray(part - coefficients.T @ polynomial, dtype=np.float32)
-
-
-def _on_frame(rows: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    frame = np.zeros((rows.shape[0], *valid.shape), dtype=np.float32)
-    frame[:, valid] = rows
-    return frame
+    return np.linalg.solve(normal, (weighted @ part.T).astype(np.float64)).astype(np.float32)

@@ -251,9 +251,11 @@ class Representation:
     ) -> CurveField:
         """Return the curves of all pixels, their neighbourhoods gathered batch by batch; parameters as for `curves`."""
         self._check_fitted()
-        frames = self.frame_channels(sequence, region=region, sound_mask=sound_mask)
+        self._check_sound(sequence, sound_mask)
+        prepared = self._prepare(sequence, region)
+        frames = scaled_frames(self, prepared, sound_mask)
         flat = frames.reshape(*frames.shape[:2], -1)
-        seen = np.isfinite(flat).all(axis=(0, 1)) & (flat != 0).any(axis=(0, 1))
+        seen = prepared.valid.ravel() & np.isfinite(flat).all(axis=(0, 1))
         curves = np.ascontiguousarray(flat.transpose(2, 1, 0))
         if self.pca_components is not None:
             curves = project(curves, self.fitted)

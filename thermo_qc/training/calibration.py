@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from thermo_qc.errors import TrainingError
 from thermo_qc.models.calibrated import SMALLEST, tempered
 
-__all__ = ["Calibration", "expected_calibration_error", "fit_temperature", "negative_log_likelihood"]
+__all__ = ["Calibration", "expected_calibration_error", "fit_scaling", "fit_temperature", "negative_log_likelihood"]
 
 _RANGE = (0.2, 20.0)  # hits only would drive it to zero
 
@@ -43,6 +43,49 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name."""
         return asdict(self)
+
+
+def fit_scaling(scores: NDArray[np.floating[Any]], labels: NDArray[np.uint8]) -> tuple[float, float]:
+    """Find the slope and offset under which two classes are likeliest: Platt scaling of a logit.
+
+    Unlike a temperature alone it also undoes a shift, as a weight on one class in the loss makes it.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (N,)
+        Logit of class 1 less that of class 0, for pixels that the model was not trained on.
+    labels : ndarray of int, shape (N,)
+        0 or 1.
+
+    Returns
+    -------
+    temperature, offset : float
+        The calibrated logit is ``scores / temperature + offset``.
+
+    Raises
+    ------
+    TrainingError
+        When a class has no pixel.
+
+    References
+    ----------
+    Platt, J. (1999). Probabilistic outputs for support vector machines. Advances in Large Margin Classifiers, MIT Press.
+    """
+    truth = labels.astype(np.float64)
+    if truth.size == 0 or truth.min() == truth.max():
+        raise TrainingError("calibration needs labelled pixels of both classes; give validation cases with both")
+    values = scores.astype(np.float64)
+
+    def loss(found: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        slope, offset = np.exp(-found[0]), found[1]
+        logit = slope * values + offset
+        excess = 1.0 / (1.0 + np.exp(-np.clip(logit, -500, 500))) - truth
+        value = float(np.mean(np.logaddexp(0.0, logit) - truth * logit))
+        return value, np.array([np.mean(excess * values) * -slope, np.mean(excess)])
+
+    limits = [tuple(np.log(_RANGE)), (-10.0, 10.0)]
+    found = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B").x
+    return float(np.exp(found[0])), float(found[1])
 
 
 def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> Calibration:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from thermo_qc.config import CorpusExperimentConfig
 from thermo_qc.errors import TrainingError
 from thermo_qc.models import TrainedModel, build_network, load_trained, to_device
+from thermo_qc.models.calibrated import SMALLEST
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.acquisitions import AcquisitionRanges, SimulatedPlate, draw_acquisition
-from thermo_qc.training.calibration import fit_temperature
+from thermo_qc.training.calibration import expected_calibration_error, fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress, fit_network
@@ -30,7 +31,8 @@ __all__ = ["CLASS_NAMES", "train_on_corpus"]
 
 CLASS_NAMES = ("sound", "defect")
 _COVERED = 0.6827  # one standard deviation of a Gaussian
-_CALIBRATION_PIXELS = 4000  # of each plate
+_CALIBRATION_PIXELS = 4000  # of each acquisition
+_CALIBRATION_DRAWS = 2  # acquisitions of each plate
 _MODEL_FILE = "model.safetensors"
 
 
@@ -163,27 +165,35 @@ def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signat
 def _calibrated(
     model: TrainedModel, plates: Sequence[SimulatedPlate], ranges: AcquisitionRanges, seed: int
 ) -> dict[str, Any]:
-    """Temperature of the classes and factor on the depth's standard deviation, from plates kept apart."""
+    """Scaling of the classes' logit and factor on the depth's standard deviation, from plates kept apart."""
     assert isinstance(model.representation, PhysicalRepresentation)
-    probabilities, labels, ratios = [], [], []
+    scores, labels, ratios = [], [], []
     for number, plate in enumerate(plates):
-        rng = np.random.default_rng([seed, 0xCA1, number])
-        drawn = draw_acquisition(plate, rng, model.representation, ranges)
-        outputs = model.stack_outputs(drawn.stack)
-        used = np.flatnonzero(drawn.labels.ravel() != IGNORE_LABEL)
-        used = rng.choice(used, size=min(used.size, _CALIBRATION_PIXELS), replace=False)
-        probabilities.append(outputs[:2].reshape(2, -1)[:, used].T)
-        labels.append(drawn.labels.ravel()[used])
-        defect = drawn.labels == 1
-        ratios.append(np.abs(outputs[2] - drawn.log_depth)[defect] / np.exp(0.5 * outputs[3][defect]))
-    all_labels = np.concatenate(labels)
-    if not (all_labels == 1).any() or not (all_labels == 0).any():
+        for repeat in range(_CALIBRATION_DRAWS):
+            rng = np.random.default_rng([seed, 0xCA1, number, repeat])
+            drawn = draw_acquisition(plate, rng, model.representation, ranges)
+            outputs = model.stack_outputs(drawn.stack)
+            used = np.flatnonzero(drawn.labels.ravel() != IGNORE_LABEL)
+            used = rng.choice(used, size=min(used.size, _CALIBRATION_PIXELS), replace=False)
+            sure = np.maximum(outputs[:2].reshape(2, -1)[:, used].astype(np.float64), SMALLEST)
+            scores.append(np.log(sure[1]) - np.log(sure[0]))
+            labels.append(drawn.labels.ravel()[used])
+            defect = drawn.labels == 1
+            ratios.append(np.abs(outputs[2] - drawn.log_depth)[defect] / np.exp(0.5 * outputs[3][defect]))
+    score, truth = np.concatenate(scores), np.concatenate(labels)
+    if truth.min() == truth.max():
         return {"depth_spread": 1.0, "depth_calibration_pixels": 0}
-    calibration = fit_temperature(np.concatenate(probabilities), all_labels)
+    temperature, offset = fit_scaling(score, truth)
+    before, after = (1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))) for logit in (score, score / temperature + offset))
+    errors = [
+        expected_calibration_error(np.stack([1 - part, part], axis=1).astype(np.float32), truth)
+        for part in (before, after)
+    ]
     ratio: NDArray[np.float32] = np.concatenate(ratios)
     return {
-        "temperature": calibration.temperature,
-        "calibration": calibration.to_dict(),
+        "temperature": temperature,
+        "defect_offset": offset,
+        "calibration": {"n_pixels": int(truth.size), "ece_before": errors[0], "ece_after": errors[1]},
         "depth_spread": float(np.quantile(ratio, _COVERED)),
         "depth_calibration_pixels": int(ratio.size),
     }

@@ -234,7 +234,8 @@ def write(computed: Computed, options: Options) -> Prediction:
             class_names=prediction.class_names,
             pixel_pitch_mm=prediction.pixel_pitch_mm,
             indications=computed.indications,
-            title=f"{_title(job.recording)}: {'rise' if computed.is_rise else 'frame'} at {computed.time_s:.4g} s",
+            title=f"{_title(job.recording)}: {'rise' if computed.is_rise else 'frame'} at {computed.time_s:.4g} s"
+            + (" (outside the model's range)" if prediction.notes else ""),
             unit=computed.unit,
             path=picture,
         )

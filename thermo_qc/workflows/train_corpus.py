@@ -132,7 +132,7 @@ def run(
         )
     found = {
         name: model.metadata.get(name)
-        for name in ("temperature", "calibration", "depth_spread", "depth_calibration_pixels")
+        for name in ("temperature", "defect_offset", "calibration", "depth_spread", "depth_calibration_pixels")
     }
     note = (
         "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
