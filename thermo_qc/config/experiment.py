@@ -78,6 +78,16 @@ class RepresentationConfig(Strict):
     tsr_order: int = Field(default=5, ge=2, le=9)
     pct_components: PositiveInt = 6
     pca_components: PositiveInt | None = None
+    neighbourhood: int = Field(default=1, ge=1, le=15)
+    neighbourhood_mode: Literal["all", "ring"] = "all"
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.neighbourhood % 2 == 0:
+            raise ValueError(
+                f"neighbourhood is {self.neighbourhood}, expected an odd number of pixels (3: with the eight around)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -209,7 +219,10 @@ class TrainConfig(Strict):
 
 
 class FoldConfig(Strict):
-    """Cross-validation: what a group is, how many folds, and the guard ring in mm (None: the diffusion length)."""
+    """Cross-validation: what a group is, how many folds, and the guard ring in mm (None: the diffusion length).
+
+    The reach of `representation.neighbourhood` comes on top of the guard ring.
+    """
 
     by: Literal["acquisition", "plate", "condition", "defect", "block", "random_pixel"] = "acquisition"
     k: int | None = Field(default=None, ge=2)

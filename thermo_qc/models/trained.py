@@ -16,7 +16,7 @@ from thermo_qc.errors import ConfigError, ModelError
 from thermo_qc.models.calibrated import checked_temperature, tempered
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
-from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation
+from thermo_qc.representation import AnyRepresentation, CurveField, PhysicalRepresentation
 from thermo_qc.sequence import ThermalSequence
 
 if TYPE_CHECKING:
@@ -95,6 +95,20 @@ class TrainedModel:
     def temperature(self) -> float:
         """Divisor of the logits that calibration has found; 1 without calibration."""
         return checked_temperature(self.metadata)
+
+    @property
+    def defect_offset(self) -> float:
+        """Added to the logits of all defect classes after the temperature; 0 without calibration.
+
+        Raises
+        ------
+        ModelError
+            When the model's metadata hold no number there.
+        """
+        value = self.metadata.get("defect_offset", 0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ModelError(f"the model's defect_offset is {value!r}, expected a number; calibrate the model again")
+        return float(value)
 
     @cached_property
     def sha256(self) -> str:
@@ -179,8 +193,8 @@ class TrainedModel:
                 f"test-time turns (tta) need a segmentation model, this is a model of kind '{self.kind}'; leave tta out"
             )
         assert not isinstance(self.representation, PhysicalRepresentation)
-        curves = self.representation.curves(sequence, region=region, sound_mask=sound_mask)
-        flat = self.curve_probabilities(curves, device=device, batch_size=batch_size)
+        field = self.representation.curve_field(sequence, region=region, sound_mask=sound_mask)
+        flat = self.curve_probabilities(field, device=device, batch_size=batch_size)
         return self._view(sequence, np.ascontiguousarray(flat.T).reshape(self.n_classes, *sequence.frame_shape))
 
     def _view(self, sequence: ThermalSequence, outputs: NDArray[np.float32]) -> ModelView:
@@ -205,11 +219,13 @@ class TrainedModel:
         return bool(self.parameters.get("depth_head", False))
 
     def curve_probabilities(
-        self, curves: NDArray[np.float32], *, device: str = "cpu", batch_size: int = 8192
+        self, curves: NDArray[np.float32] | CurveField, *, device: str = "cpu", batch_size: int = 8192
     ) -> NDArray[np.float32]:
         """Probabilities (N, K) of curves (N, T, C) of this model's representation."""
+        empty = np.zeros((0, self.n_classes), dtype=np.float32)
         if self.forest is not None:
-            return tempered(self.forest.predict_proba(curves), self.temperature)
+            found = [self.forest.predict_proba(part) for part in _batches(curves, max(1, batch_size))]
+            return tempered(np.concatenate([empty, *found]), self.temperature)
         import torch
 
         from thermo_qc.models.devices import evaluating, to_device
@@ -221,7 +237,6 @@ class TrainedModel:
                 self._softmax(self.network(torch.from_numpy(part).to(target))).cpu().numpy()
                 for part in _batches(curves, max(1, batch_size))
             ]
-        empty = np.zeros((0, self.n_classes), dtype=np.float32)
         return np.concatenate([empty, *parts])
 
     def stack_outputs(
@@ -265,7 +280,10 @@ class TrainedModel:
     def _softmax(self, logits: Tensor) -> Tensor:
         """Probabilities (B, K, ...) of a network's output at this model's temperature; what follows them stays."""
         classes, rest = logits.float()[:, : self.n_classes], logits.float()[:, self.n_classes :]
-        probability = (classes / self.temperature).softmax(dim=1)
+        classes = classes / self.temperature
+        if self.defect_offset != 0:
+            classes[:, 1:] += self.defect_offset
+        probability = classes.softmax(dim=1)
         return probability if rest.shape[1] == 0 else _joined(probability, rest)
 
     def depth_mm(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -385,6 +403,9 @@ def expected_depth_mm(
     return depth.astype(np.float32), share.astype(np.float32)
 
 
-def _batches(curves: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
+def _batches(curves: NDArray[np.float32] | CurveField, size: int) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(curves), size):
-        yield np.ascontiguousarray(curves[start : start + size])
+        if isinstance(curves, CurveField):
+            yield curves.gather(np.arange(start, min(start + size, len(curves))))
+        else:
+            yield np.ascontiguousarray(curves[start : start + size])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from thermo_qc.errors import TrainingError
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
+from thermo_qc.training.neighbours import Curves
 
 __all__ = ["Case", "CurveBatches", "FixedBatches", "class_counts", "class_shares", "draw_balanced", "even_batches"]
 
@@ -146,7 +147,7 @@ class CurveBatches:
 
     Parameters
     ----------
-    curves : Tensor of float32, shape (N, T, C)
+    curves : Tensor of float32 or GatheredCurves, shape (N, T, C)
         All training curves.
     labels : Tensor of uint8, shape (N,)
         Their classes.
@@ -168,7 +169,7 @@ class CurveBatches:
 
     def __init__(
         self,
-        curves: Tensor,
+        curves: Curves,
         labels: Tensor,
         *,
         counts: NDArray[np.int64],

@@ -18,6 +18,7 @@ from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.representation import Representation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.datasets import Case, class_counts
+from thermo_qc.training.neighbours import Curves, GatheredCurves
 
 __all__ = [
     "case_signature",
@@ -118,7 +119,7 @@ def hold_out_cases(cases: Sequence[Case], fraction: float, seed: int) -> tuple[l
     return [case for i, case in enumerate(cases) if i not in held], [case for i, case in enumerate(cases) if i in held]
 
 
-def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Tensor, Tensor]:
+def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Curves, Tensor]:
     """Return the labelled pixels' curves, float32 (N, T, C), and classes, uint8 (N,); curves with gaps are left out.
 
     A representation gives a pixel without values zeros only.
@@ -132,24 +133,31 @@ def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Te
     return curves, labels
 
 
-def curves_by_case(cases: Sequence[Case], representation: Representation) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+def curves_by_case(cases: Sequence[Case], representation: Representation) -> tuple[Curves, Tensor, NDArray[np.int64]]:
     """Return what `curves_of` returns, and the case of each curve, int64 (N,)."""
-    curves = np.concatenate(
-        [representation.curves(case.sequence, case.labelled, sound_mask=case.class_map == 0) for case in cases]
-    )
-    labels = np.concatenate([case.class_map[case.labelled] for case in cases])
-    numbers = np.repeat(np.arange(len(cases)), [int(case.labelled.sum()) for case in cases])
-    whole = np.isfinite(curves).all(axis=(1, 2)) & (curves != 0).any(axis=(1, 2))
-    if not whole.all():
+    alone = representation.neighbourhood == 1
+    pixels, parts, fields = [], [], []
+    for case in cases:
+        field = representation.curve_field(case.sequence, sound_mask=case.class_map == 0)
+        pixel = np.flatnonzero(case.labelled)
+        pixels.append(pixel[field.seen[pixel]])
+        parts += [field.gather(pixels[-1])] if alone else []
+        fields += [] if alone else [field]
+    labels = np.concatenate([case.class_map.ravel()[pixel] for case, pixel in zip(cases, pixels, strict=True)])
+    total = sum(int(case.labelled.sum()) for case in cases)
+    if len(labels) < total:
         logger.warning(
-            "%d of %d labelled pixels have gaps in their curves and are left out", (~whole).sum(), whole.size
+            "%d of %d labelled pixels have gaps in their curves and are left out", total - len(labels), total
         )
-        curves, labels, numbers = curves[whole], labels[whole], numbers[whole]
     if len(labels) < 2:
         raise TrainingError(
             f"{len(labels)} labelled pixels have a curve without gaps, expected at least 2; repair dead pixels"
         )
-    return torch.from_numpy(np.ascontiguousarray(curves)), torch.from_numpy(np.ascontiguousarray(labels)), numbers
+    numbers = np.repeat(np.arange(len(cases)), [pixel.size for pixel in pixels])
+    curves = (
+        torch.from_numpy(np.concatenate(parts)) if alone else GatheredCurves(fields, numbers, np.concatenate(pixels))
+    )
+    return curves, torch.from_numpy(labels), numbers
 
 
 def stacks_of(

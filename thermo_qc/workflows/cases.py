@@ -13,7 +13,7 @@ from thermo_qc.errors import ConfigError, MissingFactError, ModelError, Sequence
 from thermo_qc.evaluation import FoldItem, diffusion_length_mm
 from thermo_qc.io import Manifest, ManifestEntry, entry_plate, load_entry, read_region, sha256_of
 from thermo_qc.plate import BINARY, ClassScheme, PlateSpec
-from thermo_qc.representation import Representation
+from thermo_qc.representation import Representation, neighbourhood_radius_mm
 from thermo_qc.sequence import ThermalSequence, Truth
 
 __all__ = ["LabelledRecording", "check_fits", "check_frames", "class_depths_mm", "frames_bytes", "load_recordings"]
@@ -62,8 +62,12 @@ class LabelledRecording:
             raise TruthError(f"recording '{self.key}' has no truth")
         return self.sequence.truth
 
-    def fold_item(self) -> FoldItem:
-        """Say what the folds need to know; the guard ring is the diffusion length at the end of the recording."""
+    def fold_item(self, neighbourhood: int = 1) -> FoldItem:
+        """Say what the folds need to know.
+
+        The guard ring is the diffusion length at the end of the recording, and the reach of the `neighbourhood` (px)
+        that comes with a pixel's curve.
+        """
         material = self.sequence.material
         in_plane = None if material is None else material.diffusivity_in_plane_mm2_s
         guard = None if in_plane is None else diffusion_length_mm(in_plane, float(self.sequence.times_s[-1]))
@@ -75,8 +79,12 @@ class LabelledRecording:
             truth=self.truth,
             class_map=self.class_map,
             pixel_pitch_mm=self.sequence.pixel_pitch_mm,
-            guard_mm=guard,
+            guard_mm=None if guard is None else guard + self.reach_mm(neighbourhood),
         )
+
+    def reach_mm(self, neighbourhood: int) -> float:
+        """Distance from a pixel to the farthest of its neighbourhood of so many px, mm; 0 without a pixel pitch."""
+        return neighbourhood_radius_mm(neighbourhood, self.sequence.pixel_pitch_mm or 0.0)
 
     def record(self) -> dict[str, Any]:
         """Entry of ``run.json``."""

@@ -218,13 +218,16 @@ def _training_cases(experiment: Experiment, recording: LabelledRecording, mask: 
 def _splits(experiment: Experiment, folder: RunFolder) -> Splits:
     """Read the splits of a continued run (they are the contract), or make and save them before training."""
     path = folder.path / "splits.json"
-    items = [recording.fold_item() for recording in experiment.recordings]
+    curves = experiment.config.model.kind != "segmentation"  # stacks are cut out, so nothing reaches over
+    neighbourhood = experiment.config.representation.neighbourhood if curves else 1
+    items = [recording.fold_item(neighbourhood) for recording in experiment.recordings]
     if folder.continued and path.is_file():
         return Splits.load(path)
     folds = experiment.config.folds
-    splits = make_splits(
-        items, by=folds.by, k=folds.k, guard_mm=folds.guard_mm, block_mm=folds.block_mm, seed=experiment.seed
-    )
+    guard = folds.guard_mm
+    if guard is not None:
+        guard += max(recording.reach_mm(neighbourhood) for recording in experiment.recordings)
+    splits = make_splits(items, by=folds.by, k=folds.k, guard_mm=guard, block_mm=folds.block_mm, seed=experiment.seed)
     splits.save(path)
     return splits
 
