@@ -116,7 +116,7 @@ def predict_sequence(
 
 
 def _options(models: tuple[TrainedModel, ...], tta: bool) -> dict[str, Any]:
-    """What was asked of the models and changes their numbers."""
+    """Say what was asked of the models and changes their numbers."""
     temperatures = [model.temperature for model in models]
     calibrated = any(temperature != 1.0 for temperature in temperatures)
     return {**({"tta": True} if tta else {}), **({"temperature": temperatures} if calibrated else {})}

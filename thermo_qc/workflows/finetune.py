@@ -205,6 +205,7 @@ def _with_strip(experiment: Experiment, fraction: float) -> tuple[list[Case], li
 
     recording = experiment.recordings[0]
     guard = _guard_px(recording, experiment.config.folds.guard_mm)
+    guard += int(getattr(experiment.start.representation, "neighbourhood", 1)) // 2 if experiment.start else 0
     train, strip = validation_strip(recording.class_map, fraction, guard_px=guard)
     case = to_case(recording)
     if experiment.config.model.kind == "segmentation":

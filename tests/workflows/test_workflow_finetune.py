@@ -1,0 +1,83 @@
+"""Fine-tuning on one recording: what stays, what is compared, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from training_lab import little_lab
+
+from thermo_qc.cli import main
+from thermo_qc.models import load_trained
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return little_lab(tmp_path_factory.mktemp("finetune"))
+
+
+def metrics_of(run):
+    return json.loads((run / "metrics.json").read_text())
+
+
+def test_one_recording_is_enough_and_a_strip_of_it_validates(home, capsys):
+    run = home / "strip"
+    command = ["finetune", home / "start", home / "b.h5", "-o", run, "--epochs", "2", "--freeze", "all_but_head"]
+    command += ["--set", "train.validation_fraction=0.4", "--set", "train.calibrate=temperature", "--seed", "3"]
+    assert main([str(part) for part in command]) == 0
+    assert "held out of training" in capsys.readouterr().out
+    start, tuned = (load_trained(folder / "model.safetensors") for folder in (home / "start", run))
+    assert tuned.class_names == start.class_names
+    assert tuned.representation.to_metadata() == start.representation.to_metadata()
+    for name, values in start.representation.arrays().items():
+        np.testing.assert_array_equal(tuned.representation.arrays()[name], values)
+    metrics = metrics_of(run)
+    assert set(metrics["comparison"]) == {"data", "held_out"}
+    assert metrics["calibration"]["temperature"] == tuned.temperature
+    held, whole = (metrics["comparison"][group]["before"]["metrics"]["n_pixels"] for group in ("held_out", "data"))
+    assert 0.3 * whole < held < 0.5 * whole
+    assert metrics["seen_in_training"] == ["b"]
+    for name in ("config.yaml", "history.csv", "holes.csv", "report.html", "predictions/b.h5"):
+        assert (run / name).is_file()
+    assert json.loads((run / "run.json").read_text())["status"] == "complete"
+    assert len(tuned.metadata["training_sha256"]) == 2  # the start's recording counts as seen
+    assert main([*map(str, command), "--resume"]) == 0
+    assert load_trained(run / "model.safetensors").sha256 == tuned.sha256
+    assert main([str(part) if part != run else str(home / "again") for part in command]) == 0
+    assert load_trained(home / "again" / "model.safetensors").sha256 == tuned.sha256
+
+
+def test_before_and_after_are_compared_on_other_recordings(home):
+    run = home / "validated"
+    command = ["finetune", home / "start", home / "b.yaml", "-o", run, "--epochs", "1", "--validate", home / "a.yaml"]
+    assert main([*map(str, command), "--learning-rate", "0.00001"]) == 0
+    metrics = metrics_of(run)
+    assert set(metrics["comparison"]) == {"data", "validation"}
+    assert metrics["comparison"]["validation"]["keys"] == ["a"]
+    assert metrics["pooled"] == metrics["comparison"]["validation"]["after"]["metrics"]
+    assert (run / "predictions" / "a.h5").is_file() and not (run / "predictions" / "b.h5").exists()
+    experiment = json.loads((run / "run.json").read_text())["experiment"]
+    assert experiment["train"]["optimiser"]["learning_rate"] == 1e-5
+    assert experiment["train"]["losses"][0]["class_weights"] == "balanced"  # as the model was trained
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "model.name=lstm"], "belong to the model that is fine-tuned; set keys under train"),
+        (["--set", "representation.normalise=none"], "belong to the model"),
+        (["--set", "train.epoch=3"], "did you mean 'epochs'"),
+        (["--freeze", "heads"], "unknown WHAT 'heads'"),
+        (["--truth", "mask.png"], "is a manifest, which names truth, plate and facts itself"),
+        (["--set", "train.calibrate=temperature"], "nothing to calibrate on"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_leaves_nothing(home, capsys, options, message):
+    run = home / "refused"
+    command = ["finetune", str(home / "start"), str(home / "b.yaml"), "-o", str(run), *options]
+    try:
+        code = main(command)
+    except SystemExit as error:
+        code = error.code
+    assert code == 2 and not run.exists()
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
