@@ -1,5 +1,7 @@
 """An earlier model as the start: weights, head, representation, frozen layers, stages, statistics."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ from torch import nn
 from training_cases import DEPTHS, NAMES, SMALL_UNET, assert_same_weights, build_experiment, make_case, run, weights
 
 from thermo_qc.errors import ConfigError, ModelError, UnknownNameError
-from thermo_qc.models import load_trained
+from thermo_qc.models import build_network, load_trained
 from thermo_qc.training.freezing import layers_of, plan_freezing
 from thermo_qc.training.history import read_history
+from thermo_qc.training.kept_depth import DepthKeepingModule
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -152,6 +155,54 @@ def test_layers_run_from_the_bottom_to_the_head():
         plan_freezing(network, head=head, freeze="encoder", epochs=3, stages=[(1, ("decoder",), 0.1)])
     with pytest.raises(ConfigError, match="take all 1 epochs"):
         plan_freezing(network, head=head, freeze="encoder", epochs=1, stages=[(1, 1.0, 0.1)])
+
+
+def test_the_calibration_of_the_start_stays_until_a_new_one_comes(start, cases, tmp_path):
+    first = load_trained(start / "model.safetensors")
+    warm = replace(first, metadata={**first.metadata, "temperature": 1.5})
+    settings = build_experiment(epochs=1)
+    kept = run(cases, settings, tmp_path / "kept", start=warm)
+    assert kept.temperature == 1.5
+    other = run(
+        cases,
+        build_experiment(epochs=1, calibrate="temperature", validation_fraction=0.2),
+        tmp_path / "new",
+        start=warm,
+    )
+    assert other.temperature not in (1.0, 1.5)
+    cold = run(cases, settings, tmp_path / "cold", start=replace(first, metadata={}), keep_representation=True)
+    assert cold.temperature == 1.0
+
+
+def test_depth_outputs_are_held_to_the_start(tmp_path):
+    case = make_case("a", n_classes=2)
+    settings = build_experiment("segmentation", "unet", {**SMALL_UNET, "depth_head": True}, epochs=1, crop_px=16,
+                                samples_per_epoch=2, optimiser={"learning_rate": 0.01})  # fmt: skip
+    options = {"class_names": NAMES[:2], "class_depths_mm": DEPTHS[:2]}
+    with pytest.raises(ConfigError, match="a network with a depth head learns depths on a corpus"):
+        run([case], settings, tmp_path / "fresh", **options)
+    plain = run([case], build_experiment("segmentation", "unet", SMALL_UNET, epochs=1), tmp_path / "plain", **options)
+    network = build_network("segmentation", "unet", representation=plain.representation, n_classes=2,
+                            parameters={**SMALL_UNET, "depth_head": True})  # fmt: skip
+    start = replace(
+        plain, network=network, parameters={**SMALL_UNET, "depth_head": True}, metadata={"depth_spread": 1.3}
+    )
+    model = run([case], settings, tmp_path / "on", start=start, **options)
+    assert model.has_depth_head and model.metadata["depth_spread"] == 1.3
+    module = DepthKeepingModule(
+        network, teacher=network, loss=nn.CrossEntropyLoss(ignore_index=255), make_optimiser=None,
+        rate_factor=None, class_names=NAMES[:2],
+    )  # fmt: skip
+    stack = torch.from_numpy(model.representation.stack(case.sequence))[None]
+    target = torch.from_numpy(case.class_map)[None].long()
+    assert module.logits_of(stack).shape[1] == 2
+    network.eval()
+    base = module.loss(module.logits_of(stack), target)
+    assert float(module.batch_loss(stack, target)) == pytest.approx(float(base), rel=1e-5)  # no distance yet
+    with torch.no_grad():
+        network.body.segmentation_head[0].bias[2] += 0.5
+    moved = module.batch_loss(stack, target) - module.loss(module.logits_of(stack), target)
+    assert float(moved) == pytest.approx(0.125, rel=1e-3)  # half of the two outputs' square difference
 
 
 def test_what_cannot_be_started_from_is_refused(start, cases, tmp_path):

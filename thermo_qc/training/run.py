@@ -131,7 +131,7 @@ def train_model(
         class_names=tuple(class_names),
         class_depths_mm=tuple(class_depths_mm),
         parameters=dict(experiment.model.parameters),
-        metadata={**_inherited(start), **(metadata or {}), "signature": signature, **settings},
+        metadata={**_inherited(start, experiment, class_names), **(metadata or {}), "signature": signature, **settings},
         **core,
     )
     if experiment.train.calibrate == "temperature":
@@ -179,9 +179,13 @@ def _start(experiment: ExperimentConfig, start: TrainedModel | None) -> TrainedM
     return None if start is None else checked_start(start, source or "the model to start from")
 
 
-def _inherited(start: TrainedModel | None) -> dict[str, Any]:
-    """Facts about the start that stay true of what is made from it."""
-    return {} if start is None else {name: start.metadata[name] for name in _STAY if name in start.metadata}
+def _inherited(start: TrainedModel | None, experiment: ExperimentConfig, class_names: Sequence[str]) -> dict[str, Any]:
+    """Keep the facts about the start that stay true of what is made from it; its calibration unless a new one comes."""
+    if start is None:
+        return {}
+    anew = experiment.train.calibrate != "none" or start.class_names != tuple(class_names)
+    names = _STAY if anew else (*_STAY, "temperature", "defect_offset")
+    return {name: start.metadata[name] for name in names if name in start.metadata}
 
 
 def _calibration(model: TrainedModel, cases: Sequence[Case], device: str) -> Calibration:
