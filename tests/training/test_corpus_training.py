@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from thermo_qc.config import CorpusExperimentConfig
-from thermo_qc.errors import TrainingError
+from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.models import load_trained
 from thermo_qc.models.hybrid import CurveUNet
+from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Truth
 from thermo_qc.simulation import log_frames_s
@@ -139,6 +140,22 @@ def test_hybrid_takes_any_size() -> None:
     with torch.inference_mode():
         whole = network(torch.randn(1, 39, 21, 26))
     assert whole.shape == (1, 4, 21, 26)
+
+
+def test_curve_networks_on_stacks_see_no_further_than_their_squares() -> None:
+    network = PixelCurves(39, 4, core="gru", radii=(1, 2), core_parameters={"hidden": 6}).eval()
+    stack = torch.randn(1, 39, 12, 13)
+    stack[:, 32] = 1.0
+    with torch.inference_mode():
+        before = network(stack)
+        far = stack.clone()
+        far[:, :32, 6, 6] += 1.0
+        changed = (network(far) - before).abs().amax(dim=(0, 1)) > 1e-6
+    assert before.shape == (1, 4, 12, 13)
+    rows, columns = np.nonzero(changed.numpy())
+    assert changed[6, 6] and rows.min() == columns.min() == 4 and rows.max() == columns.max() == 8
+    with pytest.raises(ConfigError, match="pixel_curves reads two residuals in every bin and 7 facts, got 32"):
+        PixelCurves(32, 4)
 
 
 def test_training_on_a_corpus(tmp_path: Path) -> None:

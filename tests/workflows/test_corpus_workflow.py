@@ -13,6 +13,9 @@ from thermo_qc.cli import main
 from thermo_qc.inspection import read_defect_map
 from thermo_qc.io import read_sequence
 from thermo_qc.workflows.corpus import read_corpus
+from thermo_qc.workflows.train_corpus import names_corpus
+
+ROOT = Path(__file__).parents[2]
 
 CORPUS = {
     "name": "tiny",
@@ -63,6 +66,34 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["simulate", str(folder / "corpus.yaml"), "-n", "3", "-o", str(folder / "corpus")]) == 0
     assert main(["train", str(folder / "train.yaml"), "-o", str(folder / "run"), "--threads", "1"]) == 0
     return folder
+
+
+TRAININGS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if names_corpus(path)]
+QUICK = (
+    "n_plates=3",
+    "train.epochs=1",
+    "train.samples_per_epoch=2",
+    "train.batch_size=2",
+    "train.crop_px=16",
+    "train.validation_plates=1",
+    "train.averaged_epochs=0",
+)
+
+
+@pytest.mark.parametrize("path", TRAININGS, ids=lambda path: path.stem)
+def test_training_config_runs(path: Path, home: Path, tmp_path: Path) -> None:
+    overrides = [part for change in QUICK for part in ("--set", change)]
+    arguments = ["train", str(path), "--corpus", str(home / "corpus"), "-o", str(tmp_path / "run"), *overrides]
+    assert main(arguments) == 0
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "corpora").glob("*.yaml")), ids=lambda path: path.stem)
+def test_corpus_config_runs(path: Path, tmp_path: Path) -> None:
+    changes = ["plates.side_px=[24, 26]", "plates.n_defects=[1, 1]", "plates.pitch_share=[0.3, 0.3]", "steps=10"]
+    overrides = [part for change in changes for part in ("--set", change)]
+    assert main(["simulate", str(path), "-n", "1", "-o", str(tmp_path / "out"), *overrides]) == 0
+    assert len(read_corpus(tmp_path / "out")) == 1
 
 
 def test_plates_are_recordings_with_truth(home: Path) -> None:

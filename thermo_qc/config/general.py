@@ -60,7 +60,7 @@ class CorpusTrainConfig(Strict):
 class NetworkConfig(Strict):
     """The network and its own parameters."""
 
-    name: Literal["curve_unet"] = "curve_unet"
+    name: Literal["curve_unet", "pixel_curves"] = "curve_unet"
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 

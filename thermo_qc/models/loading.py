@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_network", "load_trained"]
 
-DENSE_NETWORKS = ("curve_unet",)
+DENSE_NETWORKS = ("curve_unet", "pixel_curves")
 
 
 def build_network(
@@ -70,8 +70,10 @@ def build_network(
 def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: Any) -> nn.Module:
     """Build a network of our own that reads curves and images together."""
     from thermo_qc.models.hybrid import CurveUNet
+    from thermo_qc.models.pixelwise import PixelCurves
 
-    network = choose({"curve_unet": CurveUNet}, name, "network")(in_channels, n_classes, **parameters)
+    known: dict[str, Any] = {"curve_unet": CurveUNet, "pixel_curves": PixelCurves}
+    network: nn.Module = choose(known, name, "network")(in_channels, n_classes, **parameters)
     network.build_parameters = parameters
     return network
 

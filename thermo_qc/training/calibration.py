@@ -69,7 +69,7 @@ def fit_scaling(scores: NDArray[np.floating[Any]], labels: NDArray[np.uint8]) ->
 
     References
     ----------
-    Platt, J. (1999). Probabilistic outputs for support vector machines. Advances in Large Margin Classifiers, MIT Press.
+    Platt, J. (1999). Probabilistic outputs for support vector machines. Advances in Large Margin Classifiers, MIT.
     """
     truth = labels.astype(np.float64)
     if truth.size == 0 or truth.min() == truth.max():
