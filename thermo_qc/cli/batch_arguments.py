@@ -42,6 +42,11 @@ def model_options(parser: argparse.ArgumentParser) -> None:
         "--region", type=Path, metavar="PNG", help="mask image; defects are called only where it is not 0"
     )
     parser.add_argument("--sound", type=Path, metavar="PNG", help="mask image of a region known to be sound")
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="average over turns and mirror images (segmentation models; 8 times the work)",
+    )
 
 
 def watch_options(parser: argparse.ArgumentParser) -> None:

@@ -51,6 +51,7 @@ def watch(arguments: Namespace) -> int:
             retry_failed=arguments.retry_failed,
             method=arguments.method,
             device=arguments.device,
+            tta=arguments.tta,
             min_area_px=arguments.min_area_px,
             region=arguments.region,
             sound=arguments.sound,

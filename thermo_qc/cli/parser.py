@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from thermo_qc import __version__
-from thermo_qc.cli import batch_verbs, verbs
+from thermo_qc.cli import batch_verbs, inspect_verbs, verbs
 from thermo_qc.cli.batch_arguments import batch_options, model_options, results_options, watch_options
+from thermo_qc.cli.inspect_verbs import dispose_options, inspect_options
 from thermo_qc.cli.kinds import whole as _whole
 from thermo_qc.errors import suggestion
 
@@ -271,11 +272,6 @@ def _add_result_verbs(table: Any) -> None:
     )
     batch_options(predict)
     model_options(predict)
-    predict.add_argument(
-        "--tta",
-        action="store_true",
-        help="average over turns and mirror images (segmentation models; 8 times the work)",
-    )
     _output(predict, "folder for maps, pictures and tables")
     _machine(predict)
     _facts(predict)
@@ -290,6 +286,22 @@ def _add_result_verbs(table: Any) -> None:
     model_options(watch)
     _machine(watch)
     _facts(watch)
+
+    inspect = _verb(table, "inspect", inspect_verbs.inspect, "judge recordings by acceptance criteria and report on them")
+    inspect.add_argument("recordings", nargs="+", metavar="INPUT", help="recordings, as for predict")
+    inspect.add_argument(
+        "--model", type=Path, required=True, metavar="MODEL", help="model file, run folder or a model that ships"
+    )
+    inspect.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
+    inspect_options(inspect)
+    batch_options(inspect)
+    model_options(inspect)
+    _output(inspect, "folder for verdicts, reports, maps, pictures and tables")
+    _machine(inspect)
+    _facts(inspect)
+
+    dispose = _verb(table, "dispose", inspect_verbs.dispose, "record what an inspector says of an indication")
+    dispose_options(dispose)
 
     results = _verb(table, "results", batch_verbs.results, "list, filter, export and compare results")
     results_options(results)

@@ -82,7 +82,8 @@ class Inbox:
                 state = self._state(path)
             except InputError:
                 continue  # gone again, or a network drive is: the next look tells
-            settled = self._settled(path, state, now, before) and self._folder_settled(path, now, before)
+            alone = self._settled(path, state, now, before)
+            settled = self._folder_settled(path, now, before) and alone
             if self._done.get(path) == state or self._has_failed(path, state):
                 continue
             if not settled:

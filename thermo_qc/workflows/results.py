@@ -92,8 +92,8 @@ def list_results(folders: Sequence[Path], wanted: Filter | None = None) -> list[
     Returns
     -------
     list of dict
-        `COLUMNS` of the index and ``folder``; reasons and options as JSON values. In the order of the folders and of
-        the recordings' names.
+        `COLUMNS` of the index and ``folder``; reasons and options as JSON values. In the order of the folders and,
+        within each, of the results' names, what failed at the end.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def _rows(connection: sqlite3.Connection) -> list[Row]:
-    cursor = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM overview ORDER BY recording, result")
+    cursor = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM overview ORDER BY result IS NULL, result, recording")
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in cursor]
     for row in rows:
         for name in _JSON_COLUMNS:

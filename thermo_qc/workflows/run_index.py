@@ -137,11 +137,11 @@ class RunIndex:
                 with self._opened() as connection:
                     change(connection)
                 return True
-            except sqlite3.OperationalError as error:  # locked, read-only, full, no rights
-                reason = str(error)
-                break
             except sqlite3.DatabaseError as error:
-                reason = f"it is damaged ({error})"
+                reason = str(error)
+                if not _is_damage(error):
+                    break
+                reason = f"it is damaged ({reason})"
                 if attempt == 0:
                     log.warning("%s: %s; it is made anew from the results", self.path, reason)
                     _remove(self.path)
@@ -299,6 +299,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is no database or lacks tables; else it is locked, read-only or full, or rights are wanting."""
+    return not isinstance(error, sqlite3.OperationalError) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR
 
 
 def _remove(path: Path) -> None:

@@ -57,6 +57,7 @@ def run(
     retry_failed: bool = False,
     method: str | None = None,
     device: str = "cpu",
+    tta: bool = False,
     min_area_px: int = 4,
     region: Path | None = None,
     sound: Path | None = None,
@@ -74,7 +75,7 @@ def run(
     ----------
     inbox : Path
         Folder to watch.
-    model_path, output, method, device, min_area_px, region, sound, facts, break_lock, on_progress
+    model_path, output, method, device, tta, min_area_px, region, sound, facts, break_lock, on_progress
         As in `thermo_qc.workflows.predict.run`.
     work : Work
         Who does it, see `thermo_qc.workflows.predict.work_for`.
@@ -120,6 +121,7 @@ def run(
             work,
             method=method,
             device=device,
+            tta=tta,
             min_area_px=min_area_px,
             region=region,
             sound=sound,
