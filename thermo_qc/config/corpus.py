@@ -15,6 +15,18 @@ PairFromZero = tuple[NonNegativeFloat, NonNegativeFloat]
 Share = NonNegativeFloat
 
 
+HeatingName = Literal["flash", "long_pulse", "step"]
+DefectName = Literal["hole", "delamination", "inclusion", "impact"]
+
+
+def _heating() -> dict[HeatingName, float]:
+    return {"long_pulse": 0.75, "flash": 0.2, "step": 0.05}
+
+
+def _defects() -> dict[DefectName, float]:
+    return {"hole": 0.6, "delamination": 0.2, "inclusion": 0.1, "impact": 0.1}
+
+
 class MaterialRangeConfig(Strict):
     """A family of materials, each constant from its smallest to its largest value."""
 
@@ -37,16 +49,12 @@ class PlateRangesConfig(Strict):
     side_px: tuple[PositiveInt, PositiveInt] = (72, 120)
     fourier: Pair = (0.12, 1.2)
     recording_s: Pair = (20.0, 900.0)
-    heating: dict[Literal["flash", "long_pulse", "step"], Share] = Field(
-        default_factory=lambda: {"long_pulse": 0.75, "flash": 0.2, "step": 0.05}
-    )
+    heating: dict[HeatingName, Share] = Field(default_factory=_heating)
     pulse_share: Pair = (0.04, 0.4)
     peak_rise_k: Pair = (8.0, 40.0)
     sound_share: float = Field(default=0.1, ge=0, le=1)
     n_defects: tuple[PositiveInt, PositiveInt] = (2, 14)
-    defects: dict[Literal["hole", "delamination", "inclusion", "impact"], Share] = Field(
-        default_factory=lambda: {"hole": 0.6, "delamination": 0.2, "inclusion": 0.1, "impact": 0.1}
-    )
+    defects: dict[DefectName, Share] = Field(default_factory=_defects)
     diameter_px: Pair = (3.5, 16.0)
     depth_share: Pair = (0.06, 0.8)
     width_over_depth: Pair = (0.5, 12.0)

@@ -73,9 +73,10 @@ def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: An
     from thermo_qc.models.pixelwise import PixelCurves
 
     known: dict[str, Any] = {"curve_unet": CurveUNet, "pixel_curves": PixelCurves}
-    network: nn.Module = choose(known, name, "network")(in_channels, n_classes, **parameters)
+    network: Any = choose(known, name, "network")(in_channels, n_classes, **parameters)
     network.build_parameters = parameters
-    return network
+    built: nn.Module = network
+    return built
 
 
 def load_trained(path: Path | str) -> TrainedModel:

@@ -75,7 +75,7 @@ class PixelCurves(nn.Module):
         size = len(pixels) if torch.is_grad_enabled() else _AT_ONCE
         outputs = [
             self.core(torch.cat([part, fact.expand(-1, self.steps, -1)], dim=2))
-            for part, fact in zip(pixels.split(size), constant.split(size), strict=True)
+            for part, fact in zip(torch.split(pixels, size), torch.split(constant, size), strict=True)
         ]
         result: Tensor = torch.cat(outputs).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
         return result

@@ -136,18 +136,21 @@ class PhysicalRepresentation:
         _LAST[sequence] = _key(self, region), valid
         return stack, valid
 
-    def _binned(
-        self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float32], TimeBins, NDArray[np.bool_]]:
-        """Bins (B, Y, X), how they were made, and the pixels inside the region with finite values."""
-        stop_s = lit_until_s(sequence)
-        bins = time_bins(
+    def bins_of(self, sequence: ThermalSequence) -> TimeBins:
+        """Return the bins of a recording, from its times alone; errors as for `stack`."""
+        return time_bins(
             sequence.times_s,
-            heating_stop_s=stop_s,
+            heating_stop_s=lit_until_s(sequence),
             n_heating=self.n_heating,
             n_cooling=self.n_cooling,
             first_share=self.first_share,
         )
+
+    def _binned(
+        self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], TimeBins, NDArray[np.bool_]]:
+        """Bins (B, Y, X), how they were made, and the pixels inside the region with finite values."""
+        bins = self.bins_of(sequence)
         weights = bins.weights.astype(np.float32)
         used = np.flatnonzero(weights.any(axis=0))
         values = np.empty((self.n_steps, *sequence.frame_shape), dtype=np.float32)
