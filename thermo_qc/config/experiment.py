@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+FoldKind = Literal["acquisition", "plate", "condition", "defect", "depth", "block", "random_pixel", "random_frame"]
+
+
 class DataConfig(Strict):
     """Manifest (relative to the experiment file) and the class scheme that turns depths into classes."""
 
@@ -221,13 +224,17 @@ class TrainConfig(Strict):
 class FoldConfig(Strict):
     """Cross-validation: what a group is, how many folds, and the guard ring in mm (None: the diffusion length).
 
-    The reach of `representation.neighbourhood` comes on top of the guard ring.
+    The reach of `representation.neighbourhood` comes on top of the guard ring. by "depth": all defects of one depth
+    together, so that no fold trains on a depth that it tests. k null: one group left out at a time. inner_k, inner_by:
+    nested folds; the first inner fold of each fold's training pixels validates its model (early stopping, calibration).
     """
 
-    by: Literal["acquisition", "plate", "condition", "defect", "block", "random_pixel"] = "acquisition"
+    by: FoldKind = "acquisition"
     k: int | None = Field(default=None, ge=2)
     guard_mm: NonNegativeFloat | None = None
     block_mm: PositiveFloat = 60.0
+    inner_by: FoldKind | None = None
+    inner_k: int | None = Field(default=None, ge=2)
 
 
 class ExperimentConfig(Strict):

@@ -13,7 +13,16 @@ from thermo_qc.evaluation.balance import balance_groups
 from thermo_qc.evaluation.items import FoldItem
 from thermo_qc.sequence import IGNORE_LABEL
 
-__all__ = ["DEFAULT_FOLDS", "Drawn", "Request", "class_counts", "draw_groups", "draw_pixels", "names_by_fold"]
+__all__ = [
+    "DEFAULT_FOLDS",
+    "Drawn",
+    "Request",
+    "class_counts",
+    "draw_frames",
+    "draw_groups",
+    "draw_pixels",
+    "names_by_fold",
+]
 
 DEFAULT_FOLDS = 5
 _WAYS_OUT = {
@@ -21,8 +30,10 @@ _WAYS_OUT = {
     "plate": "fold by acquisition, defect or block",
     "condition": "fold by acquisition, defect or block",
     "defect": "fold by block or acquisition",
+    "depth": "fold by defect, block or acquisition",
     "block": "make block_mm smaller or fold by acquisition",
     "random_pixel": "label more pixels",
+    "random_frame": "record more frames",
 }
 
 
@@ -44,7 +55,7 @@ class Request:
         FoldError
             When there are too few groups.
         """
-        noun = "pixel" if self.by == "random_pixel" else self.by
+        noun = self.by.removeprefix("random_")
         if n_groups < 2:
             raise FoldError(f"folds by {noun} need at least 2 groups, the data has {n_groups}; {_WAYS_OUT[self.by]}")
         if self.k is not None and self.k > n_groups:
@@ -65,6 +76,7 @@ class Drawn:
     guards: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     guard_mm: float | None = None
     warnings: tuple[str, ...] = ()
+    frame_folds: dict[str, NDArray[np.int16]] = field(default_factory=dict)
 
 
 def draw_groups(items: Sequence[FoldItem], request: Request) -> Drawn:
@@ -114,6 +126,32 @@ def draw_pixels(items: Sequence[FoldItem], request: Request) -> Drawn:
         maps[item.key] = fold_map.reshape(item.shape)
     warning = "random pixels: training and test pixels are neighbours and see the same heat; for the leakage gap only"
     return Drawn(fold_maps=maps, n_folds=n_folds, warnings=(warning,))
+
+
+def draw_frames(items: Sequence[FoldItem], request: Request) -> Drawn:
+    """Single frames at random: every fold trains and tests all pixels, on different frames of the same recordings.
+
+    Raises
+    ------
+    FoldError
+        When the number of frames is unknown or smaller than twice the number of folds.
+    """
+    unknown = [item.key for item in items if item.n_frames is None]
+    if unknown:
+        raise FoldError(f"the number of frames of {', '.join(unknown)} is unknown; give n_frames or fold by pixels")
+    shortest = min(int(item.n_frames or 0) for item in items)
+    n_folds = request.n_folds(shortest // 2, default=DEFAULT_FOLDS)
+    rng = np.random.default_rng(request.seed)
+    frames = {}
+    for item in items:
+        places = np.arange(int(item.n_frames or 0)) % n_folds
+        frames[item.key] = rng.permutation(places).astype(np.int16)
+    maps = {item.key: np.where(item.valid, 0, -1).astype(np.int16) for item in items}
+    warning = (
+        "random frames: training and test frames show the same pixels, and each fold tests every pixel; for the "
+        "leakage gap only"
+    )
+    return Drawn(fold_maps=maps, n_folds=n_folds, warnings=(warning,), frame_folds=frames)
 
 
 def class_counts(classes: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from thermo_qc.errors import FoldError, choose
-from thermo_qc.evaluation.draw import Drawn, Request, draw_groups, draw_pixels
+from thermo_qc.evaluation.draw import Drawn, Request, draw_frames, draw_groups, draw_pixels
 from thermo_qc.evaluation.fold_checks import fold_warnings
 from thermo_qc.evaluation.items import FoldItem, check_items
 from thermo_qc.evaluation.spatial import draw_spatial
 from thermo_qc.evaluation.splits import Splits
+from thermo_qc.sequence import IGNORE_LABEL
 
 __all__ = ["FOLD_KINDS", "make_splits"]
 
@@ -21,8 +23,10 @@ FOLD_KINDS: dict[str, Callable[[Sequence[FoldItem], Request], Drawn]] = {
     "plate": draw_groups,
     "condition": draw_groups,
     "defect": draw_spatial,
+    "depth": draw_spatial,
     "block": draw_spatial,
     "random_pixel": draw_pixels,
+    "random_frame": draw_frames,
 }
 
 
@@ -34,6 +38,8 @@ def make_splits(
     guard_mm: float | None = None,
     block_mm: float = 60.0,
     seed: int = 0,
+    inner_by: str | None = None,
+    inner_k: int | None = None,
 ) -> Splits:
     """Divide labelled recordings into folds; every usable pixel is tested in exactly one of them.
 
@@ -41,9 +47,10 @@ def make_splits(
     ----------
     items : sequence of FoldItem
         Labelled recordings.
-    by : {"acquisition", "plate", "condition", "defect", "block", "random_pixel"}
+    by : {"acquisition", "plate", "condition", "defect", "depth", "block", "random_pixel", "random_frame"}
         What is held out together. Defects and blocks are held out in all recordings of their plate at once, with a
-        guard ring round them. Random pixels leak: they only serve to show by how much.
+        guard ring round them; "depth" holds out all defects of one depth, so that no fold trains on a depth that it
+        tests. Random pixels and random frames leak: they only serve to show by how much.
     k : int, optional
         Number of folds; None leaves out one group at a time (five folds for blocks and random pixels).
     guard_mm : float, optional
@@ -53,6 +60,11 @@ def make_splits(
         Edge of the blocks, mm.
     seed : int
         Order in which equal groups are dealt out.
+    inner_by : str, optional
+        What the inner folds hold out together; as `by` when only `inner_k` is given.
+    inner_k : int, optional
+        Number of inner folds of each fold's training pixels, on which thresholds and hyper-parameters may be chosen
+        (`Splits.inner`); None leaves out one inner group at a time where `inner_by` is given, else there are none.
 
     Returns
     -------
@@ -95,5 +107,25 @@ def make_splits(
         guard_mm=drawn.guard_mm,
         block_mm=block_mm if by == "block" else None,
         warnings=drawn.warnings,
+        frame_folds=drawn.frame_folds,
     )
-    return replace(splits, warnings=(*splits.warnings, *fold_warnings(splits, items)))
+    splits = replace(splits, warnings=(*splits.warnings, *fold_warnings(splits, items)))
+    if inner_by is None and inner_k is None:
+        return splits
+    if splits.frame_folds:
+        raise FoldError("random-frame folds only show a leakage gap and have no inner folds; leave inner_k out")
+    options = {"by": inner_by or by, "k": inner_k, "guard_mm": guard_mm, "block_mm": block_mm, "seed": seed}
+    return replace(splits, inner=tuple(_inner(splits, items, fold, options) for fold in range(splits.n_folds)))
+
+
+def _inner(splits: Splits, items: Sequence[FoldItem], fold: int, options: Mapping[str, Any]) -> Splits:
+    """Fold the training pixels of one fold."""
+    parts = []
+    for item in items:
+        trained = splits.train_mask(fold, item.key)
+        if trained.any():
+            parts.append(replace(item, class_map=np.where(trained, item.class_map, IGNORE_LABEL).astype(np.uint8)))
+    try:
+        return make_splits(parts, **options)
+    except FoldError as error:
+        raise FoldError(f"inner folds of fold {fold}: {error}") from error

@@ -33,6 +33,8 @@ class FoldItem:
         Edge of a pixel, mm; needed by defect and block folds where `x_mm` and `y_mm` are not given.
     guard_mm : float, optional
         Distance over which heat mixes the pixels, mm (`diffusion_length_mm`); None when unknown.
+    n_frames : int, optional
+        Frames of the recording; needed by random-frame folds.
     x_mm, y_mm : ndarray of float64, shape (Y, X), optional
         Plate coordinates of the pixel centres; (i + 0.5) * pitch when not given.
 
@@ -50,6 +52,7 @@ class FoldItem:
     class_map: NDArray[np.uint8]
     pixel_pitch_mm: float | None = None
     guard_mm: float | None = None
+    n_frames: int | None = None
     x_mm: NDArray[np.float64] | None = None
     y_mm: NDArray[np.float64] | None = None
 

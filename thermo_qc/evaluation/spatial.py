@@ -9,10 +9,18 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import FoldError
 from thermo_qc.evaluation.balance import balance_groups
+from thermo_qc.evaluation.depth_scores import depth_steps
 from thermo_qc.evaluation.draw import DEFAULT_FOLDS, Drawn, Request, class_counts, names_by_fold
 from thermo_qc.evaluation.items import FoldItem
 from thermo_qc.evaluation.placement import MisplacedError, Plane, place_items
-from thermo_qc.evaluation.regions import Region, block_regions, defect_regions, guard_masks
+from thermo_qc.evaluation.regions import (
+    Region,
+    block_regions,
+    defect_regions,
+    depth_regions,
+    guard_masks,
+    known_depths,
+)
 
 __all__ = ["draw_spatial"]
 
@@ -20,7 +28,7 @@ _ALIGNED_MM = 3.0
 
 
 def draw_spatial(items: Sequence[FoldItem], request: Request) -> Drawn:
-    """Defects with their surroundings, or square blocks.
+    """Defects or all defects of one depth with their surroundings, or square blocks.
 
     Raises
     ------
@@ -29,11 +37,11 @@ def draw_spatial(items: Sequence[FoldItem], request: Request) -> Drawn:
     """
     planes, notes = _planes(items, request)
     regions: dict[str, list[Region]] = {}
+    depths = _depths(planes) if request.by == "depth" else []
     for plane in planes:
-        found = defect_regions(plane) if request.by == "defect" else block_regions(plane, request.block_mm)
-        for region in found:
+        for region in _regions(plane, request, depths):
             regions.setdefault(region.name, []).append(region)
-    default = len(regions) if request.by == "defect" else min(DEFAULT_FOLDS, len(regions))
+    default = len(regions) if request.by != "block" else min(DEFAULT_FOLDS, len(regions))
     n_folds = request.n_folds(len(regions), default=default)
     class_maps = {item.key: item.class_map for item in items}
     counts = np.stack([_content(parts, class_maps) for parts in regions.values()])
@@ -56,6 +64,18 @@ def draw_spatial(items: Sequence[FoldItem], request: Request) -> Drawn:
     )
 
 
+def _regions(plane: Plane, request: Request, depths_mm: Sequence[float]) -> list[Region]:
+    if request.by == "depth":
+        return depth_regions(plane, depths_mm)
+    return defect_regions(plane) if request.by == "defect" else block_regions(plane, request.block_mm)
+
+
+def _depths(planes: Sequence[Plane]) -> list[float]:
+    """Distinct depths of the defects of all pieces, rising."""
+    values = np.array([defect.depth_mm for plane in planes for defect in known_depths(plane)], dtype=np.float64)
+    return [float(values[step].min()) for step in depth_steps(values, 0.05)]
+
+
 def _planes(items: Sequence[FoldItem], request: Request) -> tuple[list[Plane], tuple[str, ...]]:
     """One plane per plate; defect folds do without, recording by recording, where the placement is unknown."""
     pieces: dict[str, list[FoldItem]] = {}
@@ -71,7 +91,7 @@ def _planes(items: Sequence[FoldItem], request: Request) -> tuple[list[Plane], t
                     f"{members[0].key} does; this is taken for granted"
                 )
         except MisplacedError:
-            if request.by != "defect":
+            if request.by == "block":
                 raise
             planes += [place_items([member], tolerance_mm=_ALIGNED_MM) for member in members]
             notes.append(

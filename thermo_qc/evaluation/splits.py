@@ -31,7 +31,7 @@ class Splits:
     Parameters
     ----------
     by : str
-        What a group is: acquisition, plate, condition, defect, block or random_pixel.
+        What a group is: acquisition, plate, condition, defect, depth, block, random_pixel or random_frame.
     n_folds, seed : int
         Number of folds, and the seed they were drawn with.
     fold_maps : dict of str to ndarray of int16, shape (Y, X)
@@ -45,6 +45,11 @@ class Splits:
         Width of the (widest) guard ring and edge of the blocks, mm, where they were used.
     warnings : tuple of str
         What a reader of the results must know (a class that a fold cannot learn, leaky folds).
+    frame_folds : dict of str to ndarray of int16, shape (T,)
+        Random-frame folds only: per recording the fold that tests each frame. Every fold then trains and tests all
+        usable pixels.
+    inner : tuple of Splits
+        Nested folds: one per fold, of its training pixels; empty when there are none.
     """
 
     by: str
@@ -56,6 +61,8 @@ class Splits:
     guard_mm: float | None = None
     block_mm: float | None = None
     warnings: tuple[str, ...] = ()
+    frame_folds: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
+    inner: tuple[Splits, ...] = ()
 
     def __post_init__(self) -> None:
         for key, fold_map in self.fold_maps.items():
@@ -66,6 +73,13 @@ class Splits:
                 raise FoldError(f"guard of '{key}' has shape {guard.shape}, expected {(self.n_folds, *fold_map.shape)}")
         if not set(self.guards) <= set(self.fold_maps):
             raise FoldError("guards are given for recordings without a fold map")
+        if self.frame_folds and set(self.frame_folds) != set(self.fold_maps):
+            raise FoldError("frame folds are given for other recordings than fold maps")
+        for key, folds in self.frame_folds.items():
+            if folds.ndim != 1 or folds.size == 0 or folds.min() < 0 or folds.max() >= self.n_folds:
+                raise FoldError(f"frame folds of '{key}' are empty or name folds outside 0..{self.n_folds - 1}")
+        if self.inner and len(self.inner) != self.n_folds:
+            raise FoldError(f"there are inner folds for {len(self.inner)} of {self.n_folds} folds")
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -75,18 +89,30 @@ class Splits:
     @property
     def leaky(self) -> bool:
         """Whether test pixels have neighbours in training, so that the figures flatter: for the leakage gap only."""
-        return self.by == "random_pixel"
+        return self.by in ("random_pixel", "random_frame")
 
     def test_mask(self, fold: int, key: str) -> NDArray[np.bool_]:
         """Pixels of a recording that this fold tests, bool (Y, X)."""
-        result: NDArray[np.bool_] = self._fold_map(fold, key) == fold
-        return result
+        fold_map = self._fold_map(fold, key)
+        return np.asarray(fold_map >= 0 if self.frame_folds else fold_map == fold)
 
     def train_mask(self, fold: int, key: str) -> NDArray[np.bool_]:
         """Pixels of a recording that this fold may train on, bool (Y, X)."""
         fold_map = self._fold_map(fold, key)
+        if self.frame_folds:
+            return np.asarray(fold_map >= 0)
         allowed: NDArray[np.bool_] = (fold_map >= 0) & (fold_map != fold)
         return allowed & ~self.guards[key][fold] if key in self.guards else allowed
+
+    def test_frames(self, fold: int, key: str) -> NDArray[np.bool_] | None:
+        """Frames of a recording that this fold tests, bool (T,); None: all, as in every kind but random frames."""
+        self._fold_map(fold, key)
+        return np.asarray(self.frame_folds[key] == fold) if self.frame_folds else None
+
+    def train_frames(self, fold: int, key: str) -> NDArray[np.bool_] | None:
+        """Frames of a recording that this fold may train on, bool (T,); None: all."""
+        tested = self.test_frames(fold, key)
+        return None if tested is None else ~tested
 
     def test_keys(self, fold: int) -> tuple[str, ...]:
         """Keys of the recordings with at least one pixel that this fold tests."""
@@ -114,6 +140,10 @@ class Splits:
             digest.update(np.ascontiguousarray(fold_map, dtype="<i2").tobytes())
             if key in self.guards:
                 digest.update(np.packbits(self.guards[key]).tobytes())
+            if key in self.frame_folds:
+                digest.update(np.ascontiguousarray(self.frame_folds[key], dtype="<i2").tobytes())
+        for inner in self.inner:
+            digest.update(inner.sha256.encode())
         return digest.hexdigest()
 
     def _header(self) -> dict[str, Any]:
@@ -135,13 +165,18 @@ class Splits:
         OutputError
             When the file cannot be written.
         """
+        write_text(Path(path), json.dumps(self._content(), indent=1) + "\n")
+
+    def _content(self) -> dict[str, Any]:
         content = {"format": FORMAT, "sha256": self.sha256, **self._header()}
         content["folds"] = [
             {"fold": fold, "test_keys": list(self.test_keys(fold)), "train_keys": list(self.train_keys(fold))}
             for fold in range(self.n_folds)
         ]
         content["recordings"] = [self._pack(key) for key in self.fold_maps]
-        write_text(Path(path), json.dumps(content, indent=1) + "\n")
+        if self.inner:
+            content["inner"] = [inner._content() for inner in self.inner]
+        return content
 
     def _pack(self, key: str) -> dict[str, Any]:
         fold_map = self.fold_maps[key]
@@ -153,6 +188,8 @@ class Splits:
             entry["fold_map"] = _squeeze(np.ascontiguousarray(fold_map, dtype="<i2").tobytes())
         if key in self.guards:
             entry["guards"] = [_squeeze(np.packbits(guard).tobytes()) for guard in self.guards[key]]
+        if key in self.frame_folds:
+            entry["frame_folds"] = self.frame_folds[key].tolist()
         return entry
 
     @staticmethod
@@ -194,6 +231,7 @@ _HINT = "the file was changed or cut after it was written; make the splits again
 def _from_json(content: Mapping[str, Any]) -> Splits:
     fold_maps: dict[str, NDArray[np.int16]] = {}
     guards: dict[str, NDArray[np.bool_]] = {}
+    frames: dict[str, NDArray[np.int16]] = {}
     for entry in content["recordings"]:
         key, shape = str(entry["key"]), (int(entry["shape"][0]), int(entry["shape"][1]))
         if not 0 < shape[0] * shape[1] <= _MAX_PIXELS:
@@ -205,6 +243,8 @@ def _from_json(content: Mapping[str, Any]) -> Splits:
             fold_maps[key] = np.frombuffer(raw, dtype="<i2").reshape(shape).astype(np.int16)
         if "guards" in entry:
             guards[key] = np.stack([_bits(text, shape) for text in entry["guards"]])
+        if "frame_folds" in entry:
+            frames[key] = np.array(entry["frame_folds"], dtype=np.int16)
     return Splits(
         by=content["by"],
         n_folds=int(content["n_folds"]),
@@ -215,6 +255,8 @@ def _from_json(content: Mapping[str, Any]) -> Splits:
         guard_mm=content["guard_mm"],
         block_mm=content["block_mm"],
         warnings=tuple(content["warnings"]),
+        frame_folds=frames,
+        inner=tuple(_from_json(part) for part in content.get("inner", ())),
     )
 
 

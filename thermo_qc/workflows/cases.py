@@ -79,6 +79,7 @@ class LabelledRecording:
             truth=self.truth,
             class_map=self.class_map,
             pixel_pitch_mm=self.sequence.pixel_pitch_mm,
+            n_frames=self.sequence.n_frames,
             guard_mm=None if guard is None else guard + self.reach_mm(neighbourhood),
         )
 

@@ -17,6 +17,7 @@ from thermo_qc.evaluation import Splits, make_splits
 from thermo_qc.io import write_json
 from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
 from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.frame_folds import with_frames
 from thermo_qc.workflows.run_folder import RunFolder, undone_if_refused
 from thermo_qc.workflows.scoring import score_folds, write_metrics
 from thermo_qc.workflows.train import Experiment, load_experiment, provenance, start_run, to_case
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["cross_validate", "run"]
 
 Announce = Callable[[str], None]
-_CUT_OUT = ("defect", "block")
+_CUT_OUT = ("defect", "depth", "block")
 MODEL_FILE = "model.safetensors"
 
 
@@ -184,15 +185,18 @@ def train_fold(
     """Train the model of one fold, or return it when it is there already."""
     from thermo_qc.training import train_model
 
-    cases = [
-        case
+    seen = [
+        with_frames(recording, splits.train_frames(fold, recording.key))
         for recording in experiment.recordings
         if recording.key in splits.train_keys(fold)
-        for case in _training_cases(experiment, recording, splits.train_mask(fold, recording.key))
     ]
-    seen = [recording for recording in experiment.recordings if recording.key in splits.train_keys(fold)]
+    inner = splits.inner[fold] if splits.inner else None
+    cases = _cases(
+        experiment, seen, splits.train_mask if inner is None else inner.train_mask, fold if inner is None else 0
+    )
     return train_model(
         cases,
+        validation_cases=() if inner is None else _cases(experiment, seen, inner.test_mask, 0),
         experiment=experiment.config,
         folder=output / f"fold_{fold}",
         class_names=experiment.class_names,
@@ -206,6 +210,17 @@ def train_fold(
         metadata=provenance(seen, experiment.start),
         start=experiment.start,
     )
+
+
+def _cases(
+    experiment: Experiment,
+    recordings: Sequence[LabelledRecording],
+    mask_of: Callable[[int, str], NDArray[np.bool_]],
+    fold: int,
+) -> list[Case]:
+    """Give the cases of one part of the folds; recordings without a pixel in it give none."""
+    masks = [(recording, mask_of(fold, recording.key)) for recording in recordings]
+    return [case for recording, mask in masks if mask.any() for case in _training_cases(experiment, recording, mask)]
 
 
 def _training_cases(experiment: Experiment, recording: LabelledRecording, mask: NDArray[np.bool_]) -> list[Case]:
@@ -229,7 +244,16 @@ def _splits(experiment: Experiment, folder: RunFolder) -> Splits:
     guard = folds.guard_mm
     if guard is not None:
         guard += max(recording.reach_mm(neighbourhood) for recording in experiment.recordings)
-    splits = make_splits(items, by=folds.by, k=folds.k, guard_mm=guard, block_mm=folds.block_mm, seed=experiment.seed)
+    splits = make_splits(
+        items,
+        by=folds.by,
+        k=folds.k,
+        guard_mm=guard,
+        block_mm=folds.block_mm,
+        seed=experiment.seed,
+        inner_by=folds.inner_by,
+        inner_k=folds.inner_k,
+    )
     splits.save(path)
     return splits
 
@@ -243,7 +267,9 @@ def _leakage(
     threads: int | None,
     progress: bool | Callable[[int, int, float], None],
 ) -> dict[str, Any]:
-    folds = experiment.config.folds.model_copy(update={"by": "random_pixel", "k": max(2, k)})
+    folds = experiment.config.folds.model_copy(
+        update={"by": "random_pixel", "k": max(2, k), "inner_by": None, "inner_k": None}
+    )
     random = replace(experiment, config=experiment.config.model_copy(update={"folds": folds}))
     metrics = cross_validate(random, output / "leakage", device=device, threads=threads, progress=progress)
     result = {"by": "random_pixel", "n_folds": max(2, k), "metrics": metrics["pooled"]}

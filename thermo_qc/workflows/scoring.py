@@ -25,6 +25,7 @@ from thermo_qc.preprocess import find_dead_pixels, replace_dead_pixels
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.workflows.cases import LabelledRecording
 from thermo_qc.workflows.details import metric_details, score_stored_maps, write_detail_tables
+from thermo_qc.workflows.frame_folds import with_frames
 from thermo_qc.workflows.run_folder import read_run
 
 if TYPE_CHECKING:
@@ -182,7 +183,12 @@ def score_folds(
         parts = [
             (
                 fold,
-                predict_sequence((model,), recording.sequence, device=device, sound_mask=recording.sound_mask),
+                predict_sequence(
+                    (model,),
+                    with_frames(recording, splits.test_frames(fold, recording.key)).sequence,
+                    device=device,
+                    sound_mask=recording.sound_mask,
+                ),
                 splits.test_mask(fold, recording.key),
             )
             for fold, model in zip(folds, models, strict=True)
