@@ -45,7 +45,8 @@ def one_line(text: str) -> str:
 
 
 def _text(result: Prediction) -> str:
-    state = "failed" if result.error else f"{result.n_indications} indications"
+    verdict = getattr(result, "verdict", "")
+    state = "failed" if result.error else f"{verdict.upper()}{', ' * bool(verdict)}{result.n_indications} indications"
     return f"{one_line(text_of(result.recording))}: {state}{' (up to date)' if result.skipped else ''}"
 
 
@@ -60,6 +61,7 @@ def _fields(result: Prediction) -> dict[str, Any]:
         "result": text_of_stem(result.stem),
         "n_indications": result.n_indications,
         "defect_fraction": result.defect_fraction,
+        **({"verdict": result.verdict} if getattr(result, "verdict", "") else {}),
         **({} if result.skipped else seconds),
     }
 

@@ -8,7 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["Block", "Cell", "Code", "Fold", "Missing", "Paragraph", "Picture", "Section", "Table", "Terms"]
+__all__ = [
+    "Block",
+    "Cell",
+    "Code",
+    "Fold",
+    "Layers",
+    "Missing",
+    "Paragraph",
+    "Picture",
+    "Section",
+    "Signatures",
+    "Table",
+    "Terms",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +105,52 @@ class Fold:
     block: str = "fold"
 
 
-Block: TypeAlias = "Paragraph | Missing | Code | Terms | Table | Picture | Fold"
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """Pictures of one frame on top of one another, to be shown and hidden, with the values under the pointer.
+
+    Parameters
+    ----------
+    name : str
+        Identifier on its page: letters, digits and hyphens.
+    shape : tuple of int
+        Rows and columns of the frame.
+    pictures : tuple of (title, PNG, shown)
+        From the bottom to the top; one pixel each for a pixel of the frame.
+    outlines : tuple of (title, kind, SVG path, shown)
+        Lines over the pictures in pixels from the corner of the frame; the kind is a style class.
+    labels : tuple of (x, y, text)
+        Texts at places in pixels, shown with the first outline.
+    values : JSON text
+        What the script shows under the pointer, see `thermo_qc.report.layers`.
+    caption : str
+        Under the pictures.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    pictures: tuple[tuple[str, bytes, bool], ...]
+    outlines: tuple[tuple[str, str, str, bool], ...]
+    labels: tuple[tuple[float, float, str], ...]
+    values: str
+    caption: str
+    block: str = "layers"
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The PNGs as data URIs."""
+        return tuple("data:image/png;base64," + base64.b64encode(png).decode("ascii") for _, png, _ in self.pictures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signatures:
+    """Lines to sign on: role and printed name, if known."""
+
+    lines: tuple[tuple[str, str], ...]
+    block: str = "signatures"
+
+
+Block: TypeAlias = "Paragraph | Missing | Code | Terms | Table | Picture | Fold | Layers | Signatures"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,8 @@ __all__ = [
 
 ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
 VERDICT_ENDING = ".verdict.json"
-OWN_STEMS = ("summary", "failures")  # tables of the run itself
+_LONGEST_ENDING = ".dispositions.jsonl"
+OWN_STEMS = ("summary", "failures", "verdicts", "inspection")  # tables and pages of the run itself
 _LITTER = re.compile(r"\.[0-9a-f]{12}\.part")
 _MAX_NAME_BYTES = 255
 _LONGEST_ID = 200
@@ -107,7 +108,7 @@ def _whole_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
 def fitting_name(stem: str) -> str:
     """Cut a name that is too long with the endings of the results; a hash takes the place of the rest."""
     name = Path(stem).name
-    size = _MAX_NAME_BYTES - len(VERDICT_ENDING)
+    size = _MAX_NAME_BYTES - len(_LONGEST_ENDING)
     if len(os.fsencode(name)) <= size:
         return stem
     mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"

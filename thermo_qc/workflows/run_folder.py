@@ -49,7 +49,10 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "cv": ("config.yaml", "splits.json", "metrics.json", "leakage.json", "holes.csv", "report.html", *DETAIL_TABLES),
     "evaluate": ("metrics.json", "holes.csv", "report.html", *DETAIL_TABLES),
-    "predict": ("summary.csv", "failures.csv", "report.html", "index.sqlite", "index.sqlite-journal"),
+    "predict": (
+        *("summary.csv", "failures.csv", "report.html", "index.sqlite", "index.sqlite-journal"),
+        *("verdicts.csv", "inspection.html"),
+    ),
     "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
 }
 FOLDERS: dict[str, tuple[str, ...]] = {

@@ -1,0 +1,508 @@
+"""The report of an inspection: sections of one part, made from its record and its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermo_qc.report.blocks import Block, Cell, Fold, Layers, Missing, Paragraph, Picture, Section, Signatures, Table
+from thermo_qc.report.inspection_pictures import (
+    MarkedIndication,
+    MarkedRegion,
+    draw_map,
+    draw_on_plate,
+    draw_thermograms,
+    project,
+)
+from thermo_qc.report.layers import colour_png, corner_path, edge_path, layer_values, rgba_png, value_field
+from thermo_qc.report.palette import GREY_MAP, TEMPERATURE_MAP, class_rgba
+from thermo_qc.report.tables import fact_table, number
+from thermo_qc.sequence import IGNORE_LABEL
+
+__all__ = ["BANNERS", "PartMaps", "part_sections", "part_title"]
+
+Record = Mapping[str, Any]
+BANNERS = {"accept": "ACCEPT", "reject": "REJECT", "review": "REVIEW"}
+_KINDS = {"pass": "good", "fail": "bad", "uncertain": "review"}
+_OUTCOMES = {"pass": "kept", "fail": "broken", "uncertain": "open"}
+_MOST_ROWS = 200
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartMaps:
+    """Arrays that a page draws.
+
+    Parameters
+    ----------
+    class_map : ndarray of uint8, shape (Y, X)
+        Classes.
+    defect_probability, depth_mm : ndarray, shape (Y, X)
+        Probability of any defect; depth.
+    labels : ndarray of int32, shape (Y, X)
+        Number of the indication of each pixel.
+    thermograms : sequence of (str, ndarray of shape (Y, X))
+        Frames with their titles; empty when the recording is not at hand.
+    frame : ndarray, shape (Y, X), optional
+        Representative frame.
+    frame_unit, frame_title : str
+        Its unit, and what it is.
+    missing : str
+        Why there are no frames.
+    """
+
+    class_map: NDArray[np.uint8]
+    defect_probability: NDArray[np.float32]
+    depth_mm: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    thermograms: Sequence[tuple[str, NDArray[Any]]] = field(default=())
+    frame: NDArray[Any] | None = None
+    frame_unit: str = "K"
+    frame_title: str = ""
+    missing: str = ""
+
+
+def part_title(record: Record) -> str:
+    """Name a part: its specimen, else the name of its result."""
+    designation = str(record["procedure"].get("part", {}).get("designation") or "")
+    return designation or str(record["part"]["specimen"] or record["result"])
+
+
+def part_sections(record: Record, maps: PartMaps) -> list[Section]:
+    """Sections of the report of one part."""
+    return [
+        Section(anchor="verdict", title="Verdict", blocks=_verdict(record)),
+        Section(anchor="part", title="Part, procedure and equipment", blocks=_procedure(record)),
+        Section(anchor="recording", title="Recording", blocks=_recording(record, maps)),
+        Section(anchor="maps", title="Maps", blocks=_maps(record, maps)),
+        Section(anchor="indications", title="Indications", blocks=_indications(record)),
+        Section(anchor="limits", title="Acceptance criteria", blocks=_limits(record)),
+        Section(anchor="detectability", title="What the recording could have shown", blocks=_detectability(record)),
+        Section(anchor="dispositions", title="Dispositions", blocks=_dispositions(record)),
+        Section(anchor="provenance", title="Hashes and versions", blocks=_provenance(record)),
+        Section(anchor="signatures", title="Signatures", blocks=_signatures(record)),
+    ]
+
+
+def _verdict(record: Record) -> list[Block]:
+    verdict = record["verdict"]
+    if verdict is None:
+        return [
+            Paragraph(
+                text="No acceptance criteria were given, so there is no verdict: the standards of active thermography "
+                "(EN 17119, ASTM E2582) set none. The indications below are what the model calls defects."
+            )
+        ]
+    rows = tuple((Cell(text=str(position)), str(text)) for position, text in enumerate(verdict["reasons"], start=1))
+    criteria = record["criteria"]
+    source = f" ({criteria['reference']})" if criteria.get("reference") else ""
+    blocks: list[Block] = [
+        Paragraph(text=f"{BANNERS[verdict['word']]} by the criteria '{criteria['name']}'{source}."),
+        Table(caption="Reasons, what decides first.", header=("", "reason"), rows=rows),
+    ]
+    if verdict["word"] == "review":
+        blocks.append(
+            Paragraph(text="REVIEW: an inspector has to decide, because something is uncertain or could not be seen.")
+        )
+    return blocks
+
+
+def _procedure(record: Record) -> list[Block]:
+    blocks: list[Block] = []
+    blank = 0
+    for section, fields in record["procedure"].items():
+        rows: list[tuple[Cell | str, ...]] = []
+        for name, value in fields.items():
+            empty = value in (None, "")
+            blank += empty
+            words = name.replace("_", " ")
+            rows.append((words, Cell(text="missing", kind="unknown") if empty else str(value)))
+        blocks.append(Table(caption=f"{section.capitalize()}.", header=("field", "value"), rows=tuple(rows)))
+    part = record["part"]
+    size = part["size_mm"]
+    facts = [
+        ("specimen", part["specimen"]),
+        ("acquisition", part["acquisition"]),
+        ("nominal plate", part["plate"]),
+        ("size", None if size is None else f"{size[0]:g} x {size[1]:g} mm"),
+        ("thickness", None if part["thickness_mm"] is None else f"{part['thickness_mm']:g} mm"),
+        ("material", None if part["material"] is None else part["material"]["name"]),
+    ]
+    blocks.insert(0, fact_table("The part as the recording and the nominal plate describe it.", facts))
+    if blank:
+        note = f"{blank} fields are blank and shown as missing; fill them in the YAML file given with --procedure."
+        blocks.append(Missing(text=note))
+    return blocks
+
+
+def _recording(record: Record, maps: PartMaps) -> list[Block]:
+    one = record["recording"]
+    rate = one["frame_rate_hz"]
+    facts = [
+        ("file", one["name"]),
+        ("format", one["format"]),
+        ("camera", one["camera"]),
+        ("noise of the camera", None if one["netd_k"] is None else f"{1e3 * one['netd_k']:.3g} mK"),
+        ("frames", one["frames"]),
+        ("frame rate", None if rate is None else f"{rate:.4g} Hz"),
+        ("time axis", f"{one['first_s']:.4g} to {one['last_s']:.4g} s after the start of the heating"),
+        ("heating", one["excitation"]),
+        ("end of the heating", None if one["heating_stop_s"] is None else f"{one['heating_stop_s']:.4g} s"),
+        ("absorbed flux, as stated", None if one["flux_w_m2"] is None else f"{one['flux_w_m2']:g} W/m²"),
+        ("ambient temperature", None if one["ambient_c"] is None else f"{one['ambient_c']:g} °C"),
+        ("emissivity", one["emissivity"]),
+        ("pixel on the plate", _length(record["map"]["pixel_pitch_mm"])),
+        ("processing before the model", ", ".join(one["history"]) or "none"),
+    ]
+    blocks: list[Block] = [fact_table("The recording.", facts)]
+    if not maps.thermograms:
+        return [*blocks, Missing(text=maps.missing or "the recording's frames are not at hand.")]
+    png = draw_thermograms(
+        maps.thermograms, pixel_pitch_mm=record["map"]["pixel_pitch_mm"], unit=maps.frame_unit, title="Thermograms"
+    )
+    caption = "Thermograms, each between the 0.5th and the 99.5th percentile of its own values."
+    return [*blocks, Picture(png=png, alt="Thermograms with scales", caption=caption)]
+
+
+def _length(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g} mm"
+
+
+def axes_of(record: Record) -> tuple[NDArray[np.float64], str, str]:
+    """Homography to the axes of pictures, whose they are, and their unit: the plate's, the frame's, or pixels."""
+    matrix, pitch = record["map"]["plate_matrix"], record["map"]["pixel_pitch_mm"]
+    if matrix is not None:
+        return np.asarray(matrix, dtype=np.float64), "plate", "mm"
+    scale = 1.0 if pitch is None else float(pitch)
+    return (
+        np.array([[scale, 0, scale / 2], [0, scale, scale / 2], [0, 0, 1.0]]),
+        "frame",
+        "px" if pitch is None else "mm",
+    )
+
+
+def marked_regions(record: Record) -> list[MarkedRegion]:
+    """Regions of the criteria."""
+    regions = []
+    for region in (record["criteria"] or {}).get("regions", ()):
+        corners = region["polygon_mm"]
+        if corners is None:
+            x0, y0, x1, y1 = region["rectangle_mm"]
+            corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        outline = tuple((float(x), float(y)) for x, y in corners)
+        regions.append(MarkedRegion(name=region["name"], outline_mm=outline, ignore=region["ignore"]))
+    return regions
+
+
+def marked_indications(record: Record) -> list[MarkedIndication]:
+    """Indications; suspects only where they may break a limit."""
+    return [
+        MarkedIndication(
+            id=one["id"],
+            x_px=one["centroid_px"][0],
+            y_px=one["centroid_px"][1],
+            outcome="fail" if one["breaks"] else "uncertain" if one["may_break"] else "",
+            suspect=one["suspect"],
+        )
+        for one in record["indications"]
+        if not one["suspect"] or one["may_break"]
+    ]
+
+
+def _maps(record: Record, maps: PartMaps) -> list[Block]:
+    matrix, where, unit = axes_of(record)
+    marks, on_plate = marked_indications(record), where == "plate"
+    regions = marked_regions(record) if on_plate else []
+    names = record["map"]["class_names"]
+    pitch = record["map"]["pixel_pitch_mm"]
+    size = record["part"]["size_mm"]
+    blocks: list[Block] = [Missing(text=f"{text}.") for text in record["map"]["notes"]]
+    if not on_plate:
+        blocks.append(Missing(text=f"where the plate lies in the frame is not known; places are those of the {where}."))
+    blocks.append(_layers(record, maps, matrix, where, unit, regions))
+    png = draw_on_plate(
+        maps.class_map,
+        maps.labels,
+        class_names=names,
+        matrix=matrix,
+        unit=unit,
+        where=where,
+        plate_size_mm=None if size is None or not on_plate else (size[0], size[1]),
+        indications=marks,
+        regions=regions,
+        title=f"Indications on the {where}",
+    )
+    caption = (
+        f"Indications on the {where} in {unit}, seen from the inspected face. Thick orange-red outlines break a limit, "
+        "yellow ones may, dotted ones are places that the model does not call a defect but that may be one."
+    )
+    blocks.append(Picture(png=png, alt="Indications on the plate", caption=caption))
+    png = draw_map(
+        np.where(maps.class_map == IGNORE_LABEL, np.nan, maps.defect_probability),
+        label="probability of a defect",
+        limits=(0.0, 1.0),
+        pixel_pitch_mm=pitch,
+        title="Probability of a defect",
+    )
+    blocks.append(Picture(png=png, alt="Probability of a defect", caption="Probability of any defect in each pixel."))
+    if np.isfinite(maps.depth_mm).any():
+        png = draw_map(
+            maps.depth_mm,
+            label="depth in mm",
+            map_name="plasma_r",
+            backdrop=maps.frame,
+            pixel_pitch_mm=pitch,
+            title="Depth",
+        )
+        text = "Depth below the inspected face where the model calls a defect."
+        blocks.append(Picture(png=png, alt="Depth of the indications", caption=text))
+    return blocks
+
+
+def _layers(
+    record: Record,
+    maps: PartMaps,
+    matrix: NDArray[np.float64],
+    where: str,
+    unit: str,
+    regions: Sequence[MarkedRegion],
+) -> Layers:
+    names = list(record["map"]["class_names"])
+    known = maps.class_map != IGNORE_LABEL
+    probability = np.where(known, maps.defect_probability, np.nan)
+    pictures: list[tuple[str, bytes, bool]] = []
+    fields = []
+    if maps.frame is not None:
+        pictures.append((maps.frame_title, colour_png(maps.frame, map_name=TEMPERATURE_MAP), True))
+        fields.append(value_field("frame", maps.frame, unit=maps.frame_unit, digits=3))
+    else:
+        grey = np.where(known, 0.5, np.nan)
+        pictures.append(("inspected", colour_png(grey, map_name=GREY_MAP, limits=(0, 1)), True))
+    pictures.append(
+        ("probability", colour_png(probability, map_name="viridis", limits=(0, 1), clear=True), False),
+    )
+    pictures.append(("depth", colour_png(maps.depth_mm, map_name="plasma_r", clear=True), False))
+    rgba = class_rgba(maps.class_map, len(names), alpha=0.55, show_sound=False)
+    pictures.append(("classes", rgba_png(rgba), False))
+    fields.append(value_field("probability", probability, digits=2))
+    fields.append(value_field("depth", maps.depth_mm, unit="mm", digits=2))
+    fields.append(value_field("class", np.where(known, maps.class_map, np.nan), names=names))
+    fields.append(value_field("indication", np.where(maps.labels > 0, maps.labels, np.nan), digits=0, names=None))
+    called = [one for one in record["indications"] if not one["suspect"]]
+    suspects = [one["id"] for one in record["indications"] if one["suspect"]]
+    failing = [one["id"] for one in record["indications"] if one["breaks"] or one["may_break"]]
+    numbers = [one["id"] for one in called]
+    outlines = [("indications", "outline", edge_path(np.isin(maps.labels, numbers)), True)]
+    if failing:
+        outlines.append(("break or may break a limit", "fail", edge_path(np.isin(maps.labels, failing)), True))
+    if suspects:
+        outlines.append(("suspect places", "suspect", edge_path(np.isin(maps.labels, suspects)), False))
+    inverse = np.linalg.inv(matrix)
+    for region in regions:
+        corners = project(inverse, np.asarray(region.outline_mm, dtype=np.float64) + 0.5) + 0.5
+        outlines.append((f"region {region.name}", "region", corner_path(corners.tolist()), True))
+    return Layers(
+        name="layers-1",
+        shape=(record["map"]["rows"], record["map"]["columns"]),
+        pictures=tuple(pictures),
+        outlines=tuple(outlines),
+        labels=tuple(
+            (round(one["centroid_px"][0] + 0.5, 2), round(one["bbox_px"][1] - 0.5, 2), str(one["id"])) for one in called
+        ),
+        values=layer_values(maps.class_map.shape[:2], fields, matrix=matrix, where=where, unit=unit),
+        caption="The frame with layers to show and hide; the values under the pointer stand below it.",
+    )
+
+
+def _indications(record: Record) -> list[Block]:
+    found = record["indications"]
+    called = [one for one in found if not one["suspect"]]
+    suspects = [one for one in found if one["suspect"]]
+    if not found:
+        return [Paragraph(text="The model calls no indication.")]
+    blocks: list[Block] = [_indication_table(f"{len(called)} indications, largest first.", called, record)]
+    if suspects:
+        text = f"{len(suspects)} suspect places: not called, but a defect is possible there."
+        deciding = [one for one in suspects if one["may_break"]]
+        blocks += [_indication_table("Suspect places that may break a limit.", deciding, record)] if deciding else []
+        blocks.append(Fold(summary=text, blocks=(_indication_table(text, suspects, record),)))
+    return blocks
+
+
+def _indication_table(caption: str, items: Sequence[Record], record: Record) -> Table:
+    _, where, unit = axes_of(record)
+    words = {entry["indication"]: _disposition_text(entry) for entry in record["dispositions"]}
+    header = (
+        "no.", "class", f"x on the {where}, {unit}", f"y, {unit}", "diameter, mm", "from … to, mm", "area, mm²",
+        "depth, mm", "from … to, mm", "probability", "contrast/noise", "limits", "disposition",
+    )  # fmt: skip
+    rows: list[tuple[Cell | str, ...]] = []
+    for one in items[:_MOST_ROWS]:
+        place = one["centroid_plate_mm"] or one["centroid_frame_mm"] or one["centroid_px"]
+        kind = "bad" if one["breaks"] else "review" if one["may_break"] else "good"
+        state = {"bad": "broken", "review": "may be broken", "good": "kept"}[kind]
+        limits = Cell(text=state, kind=kind) if record["verdict"] is not None else "–"
+        classes = " or ".join(one["possible_classes"])
+        rows.append(
+            (
+                str(one["id"]),
+                classes,
+                *(_cell(value, 1) for value in place),
+                _cell(one["equivalent_diameter_mm"], 1),
+                _span(one["diameter_interval_mm"], 1),
+                _cell(one["area_mm2"], 0),
+                _cell(one["depth_mm"], 2),
+                _span(one["depth_interval_mm"], 2),
+                _cell(one["defect_probability"], 2),
+                _cell(one["cnr"], 1),
+                limits,
+                words.get(one["id"], ""),
+            )
+        )
+    if len(items) > _MOST_ROWS:
+        caption = f"{caption} The first {_MOST_ROWS} of {len(items)}; the JSON and CSV files hold all."
+    return Table(caption=caption, header=header, rows=tuple(rows))
+
+
+def _cell(value: float | None, digits: int) -> Cell:
+    text = number(value, digits, "unknown")
+    return Cell(text=text, kind="unknown" if text == "unknown" else "number")
+
+
+def _span(values: Sequence[float] | None, digits: int) -> Cell:
+    if values is None:
+        return Cell(text="unknown", kind="unknown")
+    return Cell(text=f"{values[0]:.{digits}f} … {values[1]:.{digits}f}", kind="number")
+
+
+def _limits(record: Record) -> list[Block]:
+    criteria = record["criteria"]
+    if criteria is None:
+        return [Missing(text="no acceptance criteria were given (--criteria).")]
+    rows = tuple(
+        (one["scope"], one["limit"], Cell(text=_OUTCOMES[one["outcome"]], kind=_KINDS[one["outcome"]]), one["text"])
+        for one in record["findings"]
+    )
+    rule = criteria["uncertain"]
+    text = (
+        f"An indication has at least the pixels with a probability of a defect from {rule['certain_from']:g} on, and at "
+        f"most the connected ones from {rule['possible_from']:g} on; a class is possible from a share of "
+        f"{rule['class_share']:g} on; depths are intervals of ± {rule['depth_sigmas']:g} standard deviations. A limit is "
+        "broken when it is broken whatever lies in these intervals, and open when it may be."
+    )
+    table = Table(caption=f"Criteria '{criteria['name']}'.", header=("where", "limit", "state", "found"), rows=rows)
+    return [table, Paragraph(text=text)]
+
+
+def _detectability(record: Record) -> list[Block]:
+    one = record["detectability"]
+    if record["criteria"] is None:
+        return [Missing(text="without criteria nothing is said to be a defect that must be found.")]
+    blocks: list[Block] = [Missing(text=f"{text}.") for text in one["missing"]]
+    if one["missing"] and one["assumed"]:
+        blocks.append(Paragraph(text="That is accepted: --assume-detectable was given."))
+    setup = one["setup"]
+    if setup is not None:
+        heat = f"{setup['energy_j_m2']:.4g} J/m²" if setup["flux_w_m2"] is None else f"{setup['flux_w_m2']:.4g} W/m²"
+        facts = [
+            ("heating", f"{setup['heating']}, {heat} ({one['heat_source']})"),
+            ("pulse", None if setup["pulse_s"] is None else f"{setup['pulse_s']:g} s"),
+            ("noise", f"{1e3 * setup['noise_k']:.3g} mK ({one['noise_source']})"),
+            ("recorded", f"{setup['duration_s']:.4g} s at {setup['frame_rate_hz']:.4g} Hz"),
+            ("pixel on the plate", _length(setup["pixel_pitch_mm"])),
+            ("blur of the optics, assumed", f"{setup['blur_px']:g} px"),
+            (
+                "computed against measured rise of sound material",
+                None if one["misfit"] is None else f"{100 * one['misfit']:.2g} % rms",
+            ),
+        ]
+        blocks.append(fact_table("What the detectability rests on.", facts))
+    limits = one["limits"]
+    kinds = {"detectable": "good", "borderline": "review", "cannot be seen": "bad"}
+    rows = tuple(
+        (
+            case["limit"],
+            Cell(text=f"{case['diameter_mm']:.3g}", kind="number"),
+            Cell(text=f"{case['depth_mm']:.3g}", kind="number"),
+            _cell(case["d_prime"], 1),
+            Cell(text=case["word"], kind=kinds.get(case["word"], "unknown")),
+        )
+        for case in one["cases"]
+    )
+    header = ("limit", "smallest defect it rejects: diameter, mm", "depth, mm", "d'", "word")
+    blocks.append(Table(caption="The smallest defects that the criteria reject.", header=header, rows=rows))
+    blocks.append(
+        Paragraph(
+            text="d' is the detectability index of the matched-filter observer for a flat-bottom hole in a wide plate, "
+            "with offset, gain and time shift of every pixel and a quadratic background of every frame unknown to it. At "
+            f"least {limits['detectable']:g} is called detectable, below {limits['visible']:g} nothing can be seen. It "
+            "says what the recording holds, not what a model finds in it."
+        )
+    )
+    return blocks
+
+
+def _disposition_text(entry: Record) -> str:
+    stale = " (stale: the result has changed since)" if entry["stale"] else ""
+    return f"{entry['word']} by {entry['by']}{stale}"
+
+
+def _dispositions(record: Record) -> list[Block]:
+    rows = tuple(
+        (
+            str(entry["indication"]),
+            Cell(text=entry["word"] + (" – stale" if entry["stale"] else ""), kind="unknown" if entry["stale"] else ""),
+            entry["by"],
+            entry["time"],
+            entry["why"],
+            entry["result_sha256"][:16],
+        )
+        for entry in record["dispositions"]
+    )
+    if not rows:
+        return [Paragraph(text="No inspector has stated a disposition of an indication yet.")]
+    header = ("indication", "disposition", "by", "time (UTC)", "why", "result (SHA-256)")
+    blocks: list[Block] = [
+        Table(caption="Dispositions, oldest first; the last one of an indication counts.", header=header, rows=rows)
+    ]
+    if any(entry["stale"] for entry in record["dispositions"]):
+        blocks.append(
+            Missing(text="stale dispositions were stated on another result; the inspector has to state them anew.")
+        )
+    return blocks
+
+
+def _provenance(record: Record) -> list[Block]:
+    one = record["provenance"]
+    facts: list[tuple[str, Any]] = [
+        ("recording, SHA-256", record["recording"]["sha256"]),
+        ("facts beside it, SHA-256", record["recording"]["facts_sha256"] or "none"),
+        ("defect map, SHA-256", record["map"]["file_sha256"]),
+        *((f"model {model['name']}, SHA-256", model["sha256"]) for model in one["models"]),
+        ("models and options together", one["result"]["run"]),
+        ("criteria, SHA-256", one["criteria_sha256"] or "none"),
+        ("procedure, SHA-256", one["procedure_sha256"] or "none"),
+        *(
+            (f"option {name}", value if value not in ("", {}, None) else "none")
+            for name, value in one["options"].items()
+        ),
+        *((f"version of {name}", value) for name, value in one["versions"].items()),
+        ("inspected", record["written"]),
+    ]
+    return [fact_table("Where every figure comes from.", facts)]
+
+
+def _signatures(record: Record) -> list[Block]:
+    people = record["procedure"].get("people", {})
+    return [
+        Signatures(
+            lines=(
+                ("Inspector", str(people.get("inspector") or "")),
+                ("Supervisor", str(people.get("supervisor") or "")),
+                ("Customer or auditor", ""),
+            )
+        )
+    ]

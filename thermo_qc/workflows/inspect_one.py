@@ -1,0 +1,276 @@
+"""One part: its stored map becomes verdict, record and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thermo_qc.config import CriteriaConfig, ProcedureConfig
+from thermo_qc.errors import InputError, ThermoQCError
+from thermo_qc.evaluation import DetectionLimits
+from thermo_qc.inspection import (
+    Criteria,
+    DefectMap,
+    PlatePlace,
+    RecordedSetup,
+    Shown,
+    check_shown,
+    judge,
+    read_defect_map,
+    recorded_setup,
+)
+from thermo_qc.inspection.criteria import Limit, Uncertain
+from thermo_qc.io import read_sequence, sha256_of, write_json
+from thermo_qc.plate import PlateSpec
+from thermo_qc.sequence import ThermalSequence
+from thermo_qc.workflows.dispositions import DISPOSITIONS_ENDING, read_dispositions
+from thermo_qc.workflows.inspection_record import RECORD_ENDING, Provenance, make_record, read_record
+from thermo_qc.workflows.part_page import PAGE_FORMATS, write_pages
+from thermo_qc.workflows.plate_place import matrix_from_text, pixel_matrix, plate_matrix_text
+from thermo_qc.workflows.predict_folder import ENDINGS, VERDICT_ENDING, Prediction
+from thermo_qc.workflows.predict_one import Options
+from thermo_qc.workflows.result_files import identity_of, read_result
+from thermo_qc.workflows.run_folder import fingerprint_of, versions
+from thermo_qc.workflows.run_index import record_verdict
+from thermo_qc.workflows.scoring import representative_frame
+
+__all__ = ["InspectionPlan", "inspect_result", "plate_place"]
+
+_NO_CRITERIA = Criteria(
+    name="none",
+    limits=(Limit(max_total_fraction=1.0),),
+    uncertain=Uncertain(least_inspected_fraction=0.0),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionPlan:
+    """What is the same for all parts of a run.
+
+    Parameters
+    ----------
+    criteria : Criteria, optional
+        Without, no verdict is given.
+    criteria_config : CriteriaConfig, optional
+        As read.
+    criteria_sha256, procedure_sha256, plate_sha256 : str
+        Hashes of the files; empty without.
+    procedure : ProcedureConfig
+        Fields of the report that no recording knows.
+    plate : PlateSpec, optional
+        Nominal plate.
+    assume_detectable : bool
+        Missing facts about detectability are no reason for a review.
+    formats : tuple of str
+        Files to write beside the record: "html", "pdf", "dicom".
+    models : tuple of mapping
+        Name and hash of each model.
+    class_depths_mm : mapping of str to float
+        Depth of each class in the models' training.
+    """
+
+    criteria: Criteria | None
+    criteria_config: CriteriaConfig | None = None
+    criteria_sha256: str = ""
+    procedure: ProcedureConfig = field(default_factory=ProcedureConfig)
+    procedure_sha256: str = ""
+    plate: PlateSpec | None = None
+    plate_sha256: str = ""
+    assume_detectable: bool = False
+    formats: tuple[str, ...] = ("html",)
+    models: tuple[Mapping[str, str], ...] = ()
+    class_depths_mm: Mapping[str, float] = field(default_factory=dict)
+
+    def key(self) -> str:
+        """Fingerprint of everything that verdict and record depend on besides the result."""
+        return fingerprint_of(
+            {
+                "criteria": None if self.criteria_config is None else self.criteria_config.model_dump(mode="json"),
+                "procedure": self.procedure.model_dump(mode="json"),
+                "plate": None if self.plate is None else repr(self.plate),
+                "assume_detectable": self.assume_detectable,
+                "version": versions()["thermo_qc"],
+            }
+        )
+
+
+def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, run_options: Mapping[str, Any]) -> str:
+    """Give a verdict on a stored result and write record and report, unless they are there and up to date.
+
+    Parameters
+    ----------
+    result : Prediction
+        A result without an error.
+    plan : InspectionPlan
+        Criteria, procedure, plate, formats.
+    options : Options
+        Of the prediction.
+    run_options : mapping
+        Options of the prediction as they go into the record.
+
+    Returns
+    -------
+    str
+        "accept", "reject", "review", or "" without criteria.
+
+    Raises
+    ------
+    ThermoQCError
+        When something cannot be read or written.
+    """
+    folder, stem = options.output, result.stem
+    base = folder / stem
+    files = read_result(folder, stem)
+    if files is None:
+        raise InputError(f"{base}: the result is not complete; predict {result.recording} again")
+    identity, key = identity_of(files.columns), plan.key()
+    known = _known(base, identity, key, plan, options)
+    if known is not None:
+        return known
+    stored = base.with_name(base.name + ENDINGS[-1])
+    prediction = read_defect_map(stored)
+    sequence = read_sequence(result.recording, **options.facts)
+    if sequence.frame_shape != prediction.shape:
+        raise InputError(
+            f"{result.recording} has frames of {sequence.frame_shape}, its result {prediction.shape}; predict it again"
+        )
+    place = plate_place(sequence, plan.plate)
+    recorded, shown = _shown(sequence, prediction, plan)
+    frame, frame_time_s = representative_frame(sequence)
+    doubts = () if shown is None else shown.doubts
+    if shown is not None and plan.assume_detectable:
+        doubts = tuple(text for text in doubts if not text.endswith("is missing"))
+    verdict = judge(
+        prediction,
+        plan.criteria or _NO_CRITERIA,
+        place=place,
+        min_area_px=options.min_area_px,
+        signal=frame,
+        class_bands_mm=_bands(plan.plate, prediction.class_names),
+        doubts=doubts,
+    )
+    limits = DetectionLimits() if plan.criteria is None else plan.criteria.detection
+    record = make_record(
+        stem=str(files.columns["stem"]),
+        key=key,
+        sequence=sequence,
+        prediction=prediction,
+        verdict=verdict,
+        has_criteria=plan.criteria is not None,
+        criteria=_criteria_entry(plan),
+        recorded=recorded,
+        shown=shown,
+        assume_detectable=plan.assume_detectable,
+        limits=asdict(limits),
+        procedure=plan.procedure.model_dump(mode="json"),
+        plate=plan.plate,
+        place=place,
+        provenance=Provenance(
+            recording=str(files.columns["recording"]),
+            place=str(files.columns["place"]),
+            identity=identity,
+            models=plan.models,
+            options=run_options,
+            criteria_sha256=plan.criteria_sha256,
+            procedure_sha256=plan.procedure_sha256,
+            versions=versions(),
+        ),
+        map_sha256=sha256_of(stored),
+        frame_time_s=frame_time_s,
+    )
+    record["dispositions"] = dispositions_of(base, record["map"]["file_sha256"])
+    write_pages(record, prediction, sequence, base, formats=plan.formats, signal=frame)
+    if plan.criteria is not None:
+        record_verdict(
+            folder,
+            stem,
+            verdict.word,
+            reasons=verdict.reasons,
+            details={
+                "key": key,
+                "criteria": plan.criteria.name,
+                "criteria_sha256": plan.criteria_sha256,
+                "indications": sorted({number for finding in verdict.findings for number in finding.ids}),
+            },
+        )
+    else:
+        base.with_name(base.name + VERDICT_ENDING).unlink(missing_ok=True)
+    write_json(base.with_name(base.name + RECORD_ENDING), record)  # last: it says that all is there
+    return verdict.word if plan.criteria is not None else ""
+
+
+def dispositions_of(base: Path, map_sha256: str) -> list[dict[str, Any]]:
+    """Read the dispositions beside a result, each with whether it is stale."""
+    found = read_dispositions(base.with_name(base.name + DISPOSITIONS_ENDING))
+    return [{**asdict(entry), "stale": entry.is_stale(map_sha256)} for entry in found]
+
+
+def plate_place(sequence: ThermalSequence, plate: PlateSpec | None) -> PlatePlace:
+    """Say where a recording lies on its plate: as it was registered, or filling the frame when the sizes agree."""
+    matrix = matrix_from_text(plate_matrix_text(sequence))
+    pitch = sequence.pixel_pitch_mm
+    if plate is None:
+        return PlatePlace(matrix=matrix)
+    if matrix is None and pitch is not None:
+        rows, columns = sequence.frame_shape
+        fits = abs(columns * pitch - plate.width_mm) <= pitch and abs(rows * pitch - plate.height_mm) <= pitch
+        matrix = pixel_matrix(pitch) if fits else None
+    return PlatePlace(matrix=matrix, size_mm=(plate.width_mm, plate.height_mm), margin_mm=plate.edge_margin_mm)
+
+
+def _known(base: Path, identity: Mapping[str, str], key: str, plan: InspectionPlan, options: Options) -> str | None:
+    """Return the verdict of an earlier run that still holds, None when there is none."""
+    if options.redo:
+        return None
+    try:
+        record = read_record(base.with_name(base.name + RECORD_ENDING))
+        map_sha256 = str(record["map"]["file_sha256"])
+        same = record["key"] == key and record["provenance"]["result"] == dict(identity)
+        if not same or record["dispositions"] != dispositions_of(base, map_sha256):
+            return None
+        if not all(path.is_file() for name in plan.formats for path in PAGE_FORMATS[name](base)):
+            return None
+        if plan.criteria is None:
+            return ""
+        verdict = json.loads(base.with_name(base.name + VERDICT_ENDING).read_text(encoding="utf-8"))
+        return str(verdict["verdict"]) if verdict["key"] == key and verdict["result"] == dict(identity) else None
+    except (ThermoQCError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _shown(
+    sequence: ThermalSequence, prediction: DefectMap, plan: InspectionPlan
+) -> tuple[RecordedSetup | None, Shown | None]:
+    if plan.criteria is None:
+        return None, None
+    plate = plan.plate
+    recorded = recorded_setup(
+        sequence,
+        sound=np.asarray(prediction.inspected & ~prediction.defect),
+        material=None if plate is None else plate.material,
+        thickness_mm=None if plate is None else plate.thickness_mm,
+    )
+    return recorded, check_shown(plan.criteria, recorded, class_depths_mm=plan.class_depths_mm)
+
+
+def _bands(plate: PlateSpec | None, class_names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Depths of the classes where a class scheme of the plate has them all."""
+    for scheme in plate.schemes.values() if plate is not None else ():
+        if tuple(scheme.class_names) == class_names and len(class_names) > 2:
+            starts = (0.0, *scheme.max_depth_mm[:-1])
+            return {
+                name: (start, end)
+                for name, start, end in zip(class_names[1:], starts, scheme.max_depth_mm, strict=True)
+            }
+    return {}
+
+
+def _criteria_entry(plan: InspectionPlan) -> dict[str, Any] | None:
+    if plan.criteria_config is None:
+        return None
+    return {"sha256": plan.criteria_sha256, **plan.criteria_config.model_dump(mode="json")}
