@@ -88,7 +88,7 @@ def test_random_plates(home: Path, models: tuple[TrainedModel, ...]) -> None:
     print()
     for plate in plates:
         sequence = read_sequence(plate.path)
-        indices = at_rate(plate.indices, sequence, estimate_noise(sequence))
+        indices = at_rate(plate.own_indices, sequence, estimate_noise(sequence))
         score = score_recording(sequence, predict_sequence(models, sequence, tta=TTA), indices)
         scores.append(score)
         sound += [score] if score.defects == 0 else []

@@ -102,7 +102,8 @@ def test_plates_are_recordings_with_truth(home: Path) -> None:
     for plate in plates:
         sequence = read_sequence(plate.path)
         assert sequence.truth is not None and set(plate.indices) == {d.number for d in sequence.truth.defects}
-        assert max(plate.indices.values()) > 0
+        assert max(plate.own_indices.values()) > 0
+        assert all(0 <= plate.own_indices[number] <= index for number, index in plate.indices.items())
         assert all(defect.peak_contrast_k is not None for defect in sequence.truth.defects)
     assert len({plate.path.read_bytes() for plate in plates}) == 3
 

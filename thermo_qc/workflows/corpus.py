@@ -52,11 +52,16 @@ class CorpusPlate:
         Noise-free recording with its truth.
     indices : dict of int to float
         For each defect, the detectability index d' that a camera of one frame a second with 1 K of noise would see
-        (background projected out); that of another camera is larger by sqrt(frame rate in Hz) / noise in K.
+        (background projected out); that of another camera is larger by sqrt(frame rate in Hz) / noise in K. The window
+        round a defect also holds what its neighbours spread into it.
+    own_indices : dict of int to float
+        The same, but no more than the contrast in the middle of the defect would give over twice its area: what it
+        shows itself.
     """
 
     path: Path
     indices: dict[int, float]
+    own_indices: dict[int, float]
 
 
 def run(
@@ -163,6 +168,7 @@ def read_corpus(folder: Path) -> list[CorpusPlate]:
             CorpusPlate(
                 path=folder / str(plate["file"]).replace("/", "").replace("\\", ""),
                 indices={int(defect["number"]): float(defect["index_k_s"]) for defect in plate["defects"]},
+                own_indices={int(defect["number"]): float(defect["own_index_k_s"]) for defect in plate["defects"]},
             )
             for plate in content["plates"]
         ]
@@ -191,7 +197,7 @@ def plate_ranges(config: CorpusConfig) -> PlateRanges:
     return PlateRanges(**content | {"materials": tuple(MaterialRange(**family) for family in content["materials"])})
 
 
-def simulate_random_plate(config: CorpusConfig, number: int) -> tuple[ThermalSequence, dict[int, float]]:
+def simulate_random_plate(config: CorpusConfig, number: int) -> tuple[ThermalSequence, dict[int, tuple[float, float]]]:
     """Draw and simulate one plate of a corpus.
 
     Parameters
@@ -205,8 +211,8 @@ def simulate_random_plate(config: CorpusConfig, number: int) -> tuple[ThermalSeq
     -------
     sequence : ThermalSequence
         Noise-free recording with truth, in degC; its material is the nominal one.
-    indices : dict of int to float
-        See `CorpusPlate`.
+    indices : dict of int to (float, float)
+        Both indices of `CorpusPlate`.
     """
     drawn = draw_plate(
         np.random.default_rng([config.seed, number]), plate_ranges(config), name=f"{config.name}-{number}"
@@ -271,7 +277,7 @@ def _record(
     )
 
 
-def _indices(sequence: ThermalSequence, sound: ThermalSequence) -> dict[int, float]:
+def _indices(sequence: ThermalSequence, sound: ThermalSequence) -> dict[int, tuple[float, float]]:
     """Compute the detectability of every defect for 1 K of noise in each frame of one a second."""
     assert sequence.truth is not None
     contrast = np.asarray(sequence.frames) - np.asarray(sound.frames)
@@ -290,10 +296,10 @@ def _index(
     sound: NDArray[np.float32],
     times_s: NDArray[np.float64],
     seconds: NDArray[np.float64],
-) -> float:
+) -> tuple[float, float]:
     rows, columns = np.nonzero(index == defect.number)
     if rows.size == 0:
-        return 0.0
+        return 0.0, 0.0
     window = tuple(
         slice(max(0, int(where.min()) - _REACH_PX), int(where.max()) + _REACH_PX + 1) for where in (rows, columns)
     )
@@ -301,7 +307,11 @@ def _index(
     signal = np.where(_nearer_to_others(index[window], defect.number, others), 0.0, contrast[(slice(None), *window)])
     rise = sound[(slice(None), *window)].mean(axis=(1, 2))
     found = detectability(signal, noise_k=(1 / np.sqrt(seconds))[:, None, None], sound_k=rise, times_s=times_s)
-    return found.background
+    middle = np.hypot(rows - rows.mean(), columns - columns.mean()) <= 0.5 * np.sqrt(rows.size / np.pi) + 0.5
+    own = contrast[:, rows[middle], columns[middle]].mean(axis=1)
+    most = float(np.sqrt((own**2 * seconds).sum() * 2 * rows.size))
+    share = found.background / found.ideal if found.ideal > 0 else 0.0
+    return found.background, min(found.background, most * share)
 
 
 def _nearer_to_others(index: NDArray[np.int16], number: int, others: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -339,7 +349,8 @@ def _write_plate(config: CorpusConfig, folder: Path, number: int) -> None:
             "depth_mm": defect.depth_mm,
             "diameter_mm": defect.diameter_mm,
             "peak_contrast_k": defect.peak_contrast_k,
-            "index_k_s": indices[defect.number],
+            "index_k_s": indices[defect.number][0],
+            "own_index_k_s": indices[defect.number][1],
         }
         for defect in sequence.truth.defects
     ]
