@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from thermo_qc.io import read_sequence, write_sequence
+from thermo_qc.workflows.results import list_results
+from thermo_qc.workflows.run_index import INDEX
 
 RESULT_ENDINGS = {".h5", ".csv", ".png"}
 
@@ -40,13 +45,31 @@ def _datasets(file: h5py.File) -> list[h5py.Dataset]:
     return found
 
 
-def results_of(folder: Path) -> dict[str, str]:
+def results_of(folder: Path, endings: Collection[str] = RESULT_ENDINGS) -> dict[str, str]:
     """SHA-256 of every result and table, by name."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.suffix in RESULT_ENDINGS
+        if path.suffix in endings
     }
+
+
+def check_index(folder: Path) -> None:
+    """The index, as the run left it, says what one made anew from the files says; durations are only in the former."""
+    with closing(sqlite3.connect(folder / INDEX)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        cursor = connection.execute("SELECT * FROM overview ORDER BY result IS NULL, result, recording")
+        names = [column[0] for column in cursor.description]
+        kept = [dict(zip(names, row, strict=True)) for row in cursor]
+        found = connection.execute("SELECT * FROM indications ORDER BY stem, number").fetchall()
+    (folder / INDEX).unlink()
+    anew = list_results([folder])
+    left_out = {"read_s", "compute_s", "write_s", "options", "reasons", "folder"}
+    assert [{name: row[name] for name in row if name not in left_out} for row in kept] == [
+        {name: row[name] for name in row if name not in left_out} for row in anew
+    ]
+    with closing(sqlite3.connect(folder / INDEX)) as connection:
+        assert connection.execute("SELECT * FROM indications ORDER BY stem, number").fetchall() == found
 
 
 def litter_of(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_lab import json_lines, litter_of, make_recordings, results_of, start
+from batch_lab import check_index, json_lines, litter_of, make_recordings, results_of, start
 
 from thermo_qc.cli import main
 from thermo_qc.io import read_sequence
@@ -305,3 +306,50 @@ def test_room_is_shared_and_never_more_than_there_is() -> None:
     assert room.taken_bytes == 100
     room.give_back(3)
     assert room.taken_bytes == 0
+
+
+@pytest.mark.slow
+def test_ten_thousand_empty_files(forest_run: Path, three: Path, tmp_path: Path) -> None:
+    for number in range(10_000):
+        (three / f"empty{number}.h5").touch()
+    results = predict.run(forest_run, sorted(three.iterdir()), tmp_path / "out")
+    assert sum(bool(result.error) for result in results) == 10_000
+    assert len(_reasons(tmp_path / "out")) == 10_000 and len(_done(tmp_path / "out")) == 3
+    check_index(tmp_path / "out")
+
+
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=400k tmpfs "$2"
+code=0
+"$1" -m thermo_qc predict "$3" "$4" -o "$2/out" --threads 1 || code=$?
+cp -a "$2/out" "$5"
+exit $code
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file system of its own")
+def test_a_disk_that_is_really_full(forest_run: Path, three: Path, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "script.sh").write_text(SMALL_DISK, encoding="utf-8")
+    space = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*space, "true"], check=False).returncode:
+        pytest.skip("no file systems of one's own here")
+    make_recordings(three, three / "plate0.h5", 8)
+    arguments = [sys.executable, tmp_path / "small", forest_run, three, tmp_path / "out"]
+    done = subprocess.run(
+        [*space, "sh", str(tmp_path / "script.sh"), *map(str, arguments)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    out = tmp_path / "out"
+    whole = _done(out)
+    reasons = _reasons(out)
+    assert whole and len(whole) + len(reasons) == 8
+    assert all("No space left on device" in reason for reason in reasons.values())
+    assert not litter_of(out)
+    predict.run(forest_run, sorted(three.iterdir()), out)
+    predict.run(forest_run, sorted(three.iterdir()), tmp_path / "undisturbed")
+    assert results_of(out) == results_of(tmp_path / "undisturbed")
+    check_index(out)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thermo_qc.cli.kinds import seconds, whole
 
-__all__ = ["batch_options", "model_options", "results_options", "watch_options"]
+__all__ = ["batch_options", "model_options", "results_options", "spread_options", "watch_options"]
 
 
 def batch_options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +46,17 @@ def model_options(parser: argparse.ArgumentParser) -> None:
         "--tta",
         action="store_true",
         help="average over turns and mirror images (segmentation models; 8 times the work)",
+    )
+
+
+def spread_options(parser: argparse.ArgumentParser) -> None:
+    """Add over what one training is spread."""
+    parser.add_argument(
+        "--devices", type=whole(1), default=1, metavar="N", help="GPUs (processes on a CPU) that train together (1)"
+    )
+    parser.add_argument("--nodes", type=whole(1), default=1, metavar="N", help="machines that train together (1)")
+    parser.add_argument(
+        "--strategy", default="auto", metavar="NAME", help="ddp, ddp_spawn or ddp_fork of Lightning (auto)"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from thermo_qc import __version__
 from thermo_qc.cli import batch_verbs, inspect_verbs, verbs
-from thermo_qc.cli.batch_arguments import batch_options, model_options, results_options, watch_options
+from thermo_qc.cli.batch_arguments import batch_options, model_options, results_options, spread_options, watch_options
 from thermo_qc.cli.inspect_verbs import dispose_options, inspect_options
 from thermo_qc.cli.kinds import whole as _whole
 from thermo_qc.errors import suggestion
@@ -206,6 +206,7 @@ def _add_training_verbs(table: Any) -> None:
         verb.add_argument("--seed", type=_whole(0), metavar="N", help="seed instead of the configuration's own")
         _output(verb, "run folder")
         _machine(verb)
+        spread_options(verb)
         if name == "train":
             verb.add_argument(
                 "--corpus", type=Path, metavar="DIR", help="corpus of simulated plates, for configs/general.yaml"

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from thermo_qc.cli.batch_verbs import memory_bytes
@@ -14,6 +15,7 @@ from thermo_qc.errors import ConfigError, ThermoQCError
 
 if TYPE_CHECKING:
     from thermo_qc.evaluation import InspectionSetup
+    from thermo_qc.training import Spread
 
 __all__ = [
     "convert",
@@ -229,7 +231,8 @@ def train(arguments: Namespace) -> int:
 
     if arguments.corpus is not None or train_corpus.names_corpus(arguments.config):
         return _train_on_corpus(arguments)
-    result = workflow.run(arguments.config, arguments.output, **_training(arguments))
+    with _spread(arguments):
+        result = workflow.run(arguments.config, arguments.output, **_training(arguments))
     print(f"wrote {result['model']}")
     print("On the training recordings themselves (no estimate of what new ones would give):")
     print(_class_table(result["metrics"]))
@@ -243,7 +246,8 @@ def _train_on_corpus(arguments: Namespace) -> int:
     options = _training(arguments)
     if options.pop("manifest") is not None:
         raise ConfigError("--manifest names recordings, the configuration trains on a corpus; give --corpus instead")
-    result = train_corpus.run(arguments.config, arguments.output, corpus=arguments.corpus, **options)
+    with _spread(arguments):
+        result = train_corpus.run(arguments.config, arguments.output, corpus=arguments.corpus, **options)
     print(f"wrote {result['model']} (trained on {result['n_plates']} simulated plates)")
     return 0
 
@@ -252,13 +256,17 @@ def cv(arguments: Namespace) -> int:
     """Cross-validate one experiment."""
     from thermo_qc.workflows import cv as workflow
 
-    metrics = workflow.run(
-        arguments.config,
-        arguments.output,
-        leakage_gap=arguments.leakage_gap,
-        only_folds=arguments.fold,
-        **_training(arguments),
-    )
+    with _spread(arguments) as spread:
+        several = arguments.leakage_gap or len(arguments.fold or ()) != 1
+        if spread.n_processes > 1 and spread.name == "ddp" and several:
+            raise ConfigError("--strategy ddp starts the command again for one training; give --fold N, fold by fold")
+        metrics = workflow.run(
+            arguments.config,
+            arguments.output,
+            leakage_gap=arguments.leakage_gap,
+            only_folds=arguments.fold,
+            **_training(arguments),
+        )
     _print_metrics(metrics)
     print(f"wrote {arguments.output / 'report.html'}")
     return 0
@@ -403,6 +411,12 @@ def _training(arguments: Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "progress": sys.stderr.isatty(),
     }
+
+
+def _spread(arguments: Namespace) -> AbstractContextManager[Spread]:
+    from thermo_qc.training import spread_over
+
+    return spread_over(devices=arguments.devices, nodes=arguments.nodes, strategy=arguments.strategy)
 
 
 def _threads(arguments: Namespace) -> int | None:

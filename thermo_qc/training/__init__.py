@@ -10,6 +10,7 @@ from thermo_qc.training.losses import LOSSES, build_loss
 from thermo_qc.training.optimisers import OPTIMISERS, build_optimiser
 from thermo_qc.training.run import train_model
 from thermo_qc.training.schedules import SCHEDULES, ScheduleOptions, learning_rate_factor
+from thermo_qc.training.spread import STRATEGIES, Spread, spread_over
 from thermo_qc.training.strip import validation_strip
 from thermo_qc.training.transfer import load_start
 
@@ -17,6 +18,7 @@ __all__ = [
     "LOSSES",
     "OPTIMISERS",
     "SCHEDULES",
+    "STRATEGIES",
     "AcquisitionRanges",
     "Calibration",
     "Case",
@@ -25,6 +27,7 @@ __all__ = [
     "Sample",
     "ScheduleOptions",
     "SimulatedPlate",
+    "Spread",
     "build_loss",
     "build_optimiser",
     "cut_out",
@@ -35,6 +38,7 @@ __all__ = [
     "hold_out_cases",
     "learning_rate_factor",
     "load_start",
+    "spread_over",
     "train_model",
     "train_on_corpus",
     "validation_strip",

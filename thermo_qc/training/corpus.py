@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +154,19 @@ def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signat
     return SegmentationModule(
         network,
         loss=DefectAndDepthLoss(defect_weight=train.defect_weight, dice=train.dice, depth=train.depth),
-        make_optimiser=lambda net: torch.optim.AdamW(
-            net.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
-        ),
-        rate_factor=lambda epoch, losses: learning_rate_factor("cosine", epoch, options, losses),
+        make_optimiser=partial(_optimiser, train.learning_rate, train.weight_decay),
+        rate_factor=partial(_cosine, options),
         class_names=CLASS_NAMES,
         signature=signature,
     )
+
+
+def _optimiser(learning_rate: float, weight_decay: float, network: torch.nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+
+
+def _cosine(options: ScheduleOptions, epoch: int, losses: Sequence[float]) -> float:
+    return learning_rate_factor("cosine", epoch, options, losses)
 
 
 def _calibrated(

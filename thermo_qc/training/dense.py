@@ -100,10 +100,11 @@ class AcquisitionBatches:
     ) -> None:
         self.plates, self.representation, self.ranges = list(plates), representation, ranges
         self.batch_size, self.n_batches = batch_size, max(1, samples_per_epoch // batch_size)
+        self.batches = [slice(first * batch_size, (first + 1) * batch_size) for first in range(self.n_batches)]
         self.crop_px, self.seed, self.threads, self.epoch = crop_px, seed, threads, 0
 
     def __len__(self) -> int:
-        return self.n_batches
+        return len(self.batches)
 
     def sample(self, epoch: int, index: int, plate: int) -> Pair:
         """Draw one crop: stack (C, P, P) and target (2, P, P)."""
@@ -118,13 +119,13 @@ class AcquisitionBatches:
         order = np.concatenate([rng.permutation(len(self.plates)) for _ in range(rounds)])
         waiting: deque[list[Future[Pair]]] = deque()
         with ThreadPoolExecutor(max_workers=max(1, self.threads)) as pool:
-            for number in range(self.n_batches + _AHEAD):
-                if number < self.n_batches:
-                    first = number * size
+            for number in range(len(self.batches) + _AHEAD):
+                if number < len(self.batches):
+                    part = self.batches[number]
                     waiting.append(
-                        [pool.submit(self.sample, epoch, i, int(order[i])) for i in range(first, first + size)]
+                        [pool.submit(self.sample, epoch, i, int(order[i])) for i in range(part.start, part.stop)]
                     )
-                if number >= _AHEAD or number >= self.n_batches:
+                if number >= _AHEAD or number >= len(self.batches):
                     if not waiting:
                         return
                     yield _together([future.result() for future in waiting.popleft()])

@@ -19,10 +19,12 @@ from torch import nn
 
 from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.io.files import atomic_path
-from thermo_qc.training.devices import accelerator_of, quiet_lightning
+from thermo_qc.training.devices import quiet_lightning
+from thermo_qc.training.freezing import Unfreezing
 from thermo_qc.training.helps import WeightAverage, take_average
 from thermo_qc.training.history import Checkpoints, EpochStreams, History, ProgressCall, write_history
 from thermo_qc.training.module import CurveModule
+from thermo_qc.training.spread import SharedBatches, Spread, current_spread
 
 __all__ = ["AtomicCheckpointIO", "fit_network", "read_checkpoint"]
 
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 Progress = bool | Callable[[int, int, float], None]
 _WATCHED = "validation_loss"
+_FROM_PROCESSES = ".temp.ckpt"  # weights on their way back from processes that Lightning has started
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
@@ -45,6 +48,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Read tensors and plain values only, whatever is asked for."""
         del weights_only
+        if Path(path).name == _FROM_PROCESSES:
+            return dict(torch.load(path, map_location=map_location or "cpu", weights_only=True))
         return read_checkpoint(Path(path), map_location=map_location)
 
 
@@ -128,15 +133,19 @@ def fit_network(
         When the checkpoint belongs to another experiment, or the loss is no longer a number.
     """
     _check(validation, device, precision, early_stopping_epochs)
+    spread = current_spread()
+    batches = loader.batches
     last = folder / "checkpoints" / "last.ckpt"
     earlier = _earlier(last, module.signature)
     history = History(folder / "history.csv")
     if earlier is None or not _has_ended(earlier, epochs, history):
         used = [EpochStreams(loader, seed), *callbacks, history]
         used += [*_callbacks(folder, validation, early_stopping_epochs), *_progress(progress, epochs)]
+        if spread.n_processes > 1:
+            used = [*_sharing(spread, loader, callbacks), *(one for one in used if not isinstance(one, ProgressCall))]
         with quiet_lightning():
             trainer = lightning.Trainer(
-                **accelerator_of(device),
+                **spread.trainer_options(device),
                 max_epochs=epochs,
                 precision=precision,
                 gradient_clip_val=gradient_clip,
@@ -152,6 +161,9 @@ def fit_network(
                 use_distributed_sampler=False,
             )
             _run(trainer, module, loader, validation, None if earlier is None else last)
+        loader.batches = batches
+        if trainer.global_rank > 0:
+            raise SystemExit(0)  # the first machine goes on with what they trained together
     network = _best(module, folder / "checkpoints", validated=validation is not None)
     for callback in callbacks:
         if isinstance(callback, WeightAverage):
@@ -198,6 +210,14 @@ def _callbacks(folder: Path, validation: Any, early_stopping_epochs: int | None)
         return [keep]
     stop = EarlyStopping(_WATCHED, patience=early_stopping_epochs, check_finite=False, check_on_train_epoch_end=True)
     return [stop, keep]
+
+
+def _sharing(spread: Spread, loader: Any, callbacks: Sequence[lightning.Callback]) -> list[Any]:
+    if any(isinstance(one, Unfreezing) for one in callbacks):
+        raise ConfigError(
+            "train.transfer freezes layers, which processes that train together cannot follow; use a single device"
+        )
+    return [SharedBatches(loader, max(1, torch.get_num_threads() // spread.devices))]
 
 
 def _progress(progress: Progress, epochs: int) -> list[Any]:

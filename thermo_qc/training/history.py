@@ -64,6 +64,9 @@ class History(lightning.Callback):  # type: ignore[misc]
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: CurveModule) -> None:
         """Lightning's hook, before checkpoints are written."""
         row = pl_module.epoch_figures()
+        if trainer.world_size > 1:  # each process has seen its own batches
+            own = torch.tensor(row["train_loss"], device=pl_module.device)
+            row["train_loss"] = float(trainer.strategy.reduce(own, reduce_op="mean"))
         for name in ("train_loss", "validation_loss"):
             if not math.isfinite(row.get(name, 0.0)):
                 raise TrainingError(
@@ -73,7 +76,8 @@ class History(lightning.Callback):  # type: ignore[misc]
                 )
         pl_module.watched.append(row.get("validation_loss", row["train_loss"]))
         self.rows.append(row)
-        write_history(self.path, self.rows)
+        if trainer.is_global_zero:
+            write_history(self.path, self.rows)
         for logger in trainer.loggers:
             logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
 

@@ -17,6 +17,7 @@ from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError, choose
 from thermo_qc.models import Forest, TrainedModel, build_network, check_forest_parameters
 from thermo_qc.representation import AnyRepresentation, Representation
+from thermo_qc.training.classical import fit_classical
 from thermo_qc.training.curriculum import Curriculum, plan_curriculum
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
 from thermo_qc.training.fitting import Progress, fit_network
@@ -89,7 +90,12 @@ class Job:
                 "train.transfer freezes layers or statistics, but training starts from fresh weights; name a model in "
                 "train.transfer.from or pretrained encoder_weights in model.parameters"
             )
-        kinds = {"curve": self._fit_curves, "segmentation": self._fit_stacks, "forest": self._fit_forest}
+        kinds = {
+            "curve": self._fit_curves,
+            "segmentation": self._fit_stacks,
+            "forest": self._fit_forest,
+            "classical": self._fit_classical,
+        }
         return choose(kinds, self.experiment.model.kind, "kind of model")(train_cases, validation_cases)
 
     def divided(self, train_cases: Cases, validation_cases: Cases) -> tuple[Cases, Cases]:
@@ -135,6 +141,19 @@ class Job:
             **parameters,
         )
         return representation, {"forest": forest}
+
+    def _fit_classical(self, train_cases: Cases, _validation: Cases) -> tuple[AnyRepresentation, dict[str, Any]]:
+        model = self.experiment.model
+        representation, classical = fit_classical(
+            model,
+            self.experiment.representation,
+            train_cases,
+            n_classes=len(self.class_names),
+            seed=self.seed,
+            n_jobs=torch.get_num_threads(),
+            device=str(self.device),
+        )
+        return representation, {"classical": classical}
 
     def _fit_curves(self, train_cases: Cases, validation_cases: Cases) -> tuple[AnyRepresentation, dict[str, Any]]:
         train = self.experiment.train
@@ -317,12 +336,22 @@ class Job:
         numbers = ScheduleOptions(epochs=train.epochs, **options.model_dump(exclude={"name"}))
 
         constant = None if train.averaging is None else train.averaging.learning_rate_factor
-        constant_from = self._averaged_from()
+        first = None if constant is None else self._averaged_from()
+        return _RateFactor(name=options.name, options=numbers, plan=plan, constant=constant, constant_from=first)
 
-        def factor(epoch: int, watched: Sequence[float]) -> float:
-            stage = 1.0 if plan is None else plan.rate_factor(epoch)
-            if constant is not None and constant_from is not None and epoch >= constant_from:
-                return stage * constant
-            return stage * learning_rate_factor(options.name, epoch, numbers, watched)
 
-        return factor
+@dataclass(frozen=True, kw_only=True)
+class _RateFactor:
+    """Factor on the learning rate; an object and no closure, so that it can go to other processes."""
+
+    name: str
+    options: ScheduleOptions
+    plan: FreezePlan | None
+    constant: float | None
+    constant_from: int | None
+
+    def __call__(self, epoch: int, watched: Sequence[float]) -> float:
+        stage = 1.0 if self.plan is None else self.plan.rate_factor(epoch)
+        if self.constant is not None and self.constant_from is not None and epoch >= self.constant_from:
+            return stage * self.constant
+        return stage * learning_rate_factor(self.name, epoch, self.options, watched)

@@ -152,6 +152,7 @@ class BatchSession:
         """Bring the tables up to date; `OutputError` when somebody else has taken the folder."""
         self._lock.check()
         self._tables.write()
+        self._index.flush()
         self._written = time.monotonic()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ INDEX = "index.sqlite"
 VERDICTS = ("accept", "reject", "review")
 _VERSION = 1
 _BUSY_S = 30.0
+FLUSH_S = 1.0
 _SCHEMA = """
 CREATE TABLE results (
     stem TEXT PRIMARY KEY, recording TEXT NOT NULL, place TEXT NOT NULL, run TEXT NOT NULL,
@@ -78,6 +81,7 @@ COLUMNS = (
     "write_s",
 )
 T = TypeVar("T")
+_Change = Callable[[sqlite3.Connection], None]
 
 
 class RunIndex:
@@ -97,23 +101,38 @@ class RunIndex:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / INDEX
         self._complained = False
+        self._waiting: list[_Change] = []
+        self._flushed = time.monotonic() - FLUSH_S
 
     def refresh(self) -> None:
         """Bring the index up to date with the files: results that are new, changed or gone, failures of the run."""
         self._try(lambda connection: _refresh(connection, self.folder))
 
     def note(self, result: Prediction) -> None:
-        """Take in what became of a recording, once its files are written."""
+        """Take in what became of a recording, once its files are written; several within a second go together."""
         if result.error:
             place, recording = place_of(result.recording), text_of(result.recording)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            self._try(lambda connection: _put_failure(connection, place, recording, result.error, now))
+            self._waiting.append(partial(_put_failure, place=place, recording=recording, error=result.error, time=now))
+        else:
+            seconds = None if result.skipped else (result.read_s, result.compute_s, result.write_s)
+            self._waiting.append(partial(_put_done, folder=self.folder, stem=result.stem, seconds=seconds))
+        if time.monotonic() - self._flushed >= FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        self._flushed = time.monotonic()
+        if not waiting:
             return
-        files = read_result(self.folder, result.stem)
-        if files is None:
-            return
-        seconds = None if result.skipped else (result.read_s, result.compute_s, result.write_s)
-        self._try(lambda connection: _put_done(connection, files, seconds))
+
+        def change(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                for one in waiting:
+                    one(connection)
+
+        self._try(change)
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Refresh the index and ask it; without an index that can be written, one in memory."""
@@ -200,8 +219,7 @@ def record_verdict(
         **(details or {}),
     }
     write_json(base.with_name(base.name + VERDICT_ENDING), content)
-    index = RunIndex(folder)
-    index.note(Prediction(recording=Path(files.columns["place"]), stem=stem, skipped=True))
+    RunIndex(folder).note(Prediction(recording=Path(files.columns["place"]), stem=stem, skipped=True))
 
 
 def _make(connection: sqlite3.Connection, version: int) -> None:
@@ -240,23 +258,25 @@ def _refresh(connection: sqlite3.Connection, folder: Path) -> None:
         connection.executemany("DELETE FROM failures WHERE place = ?", [(place,) for place in over])
         for place, entry in failures.items():
             if place not in old:
-                _failure_row(
-                    connection, place, entry.get("recording", place), entry.get("reason", ""), entry.get("time")
+                _put_failure(
+                    connection,
+                    place=place,
+                    recording=entry.get("recording", place),
+                    error=entry.get("reason", ""),
+                    time=entry.get("time"),
                 )
 
 
-def _put_done(connection: sqlite3.Connection, files: ResultFiles, seconds: tuple[float, float, float] | None) -> None:
-    with _transaction(connection):
+def _put_done(
+    connection: sqlite3.Connection, *, folder: Path, stem: str, seconds: tuple[float, float, float] | None
+) -> None:
+    files = read_result(folder, stem)
+    if files is not None:
         _put_result(connection, files, seconds)
         connection.execute("DELETE FROM failures WHERE place = ?", (files.columns["place"],))
 
 
-def _put_failure(connection: sqlite3.Connection, place: str, recording: str, error: str, time: str) -> None:
-    with _transaction(connection):
-        _failure_row(connection, place, recording, error, time)
-
-
-def _failure_row(connection: sqlite3.Connection, place: str, recording: str, error: str, time: str | None) -> None:
+def _put_failure(connection: sqlite3.Connection, *, place: str, recording: str, error: str, time: str | None) -> None:
     connection.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", (place, recording, error, time))
 
 
