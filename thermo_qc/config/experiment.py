@@ -102,9 +102,13 @@ class RepresentationConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """Kind of model and its own parameters (hidden size, decoder, encoder, trees, ...)."""
+    """Kind of model and its own parameters (hidden size, decoder, encoder, trees, ...).
 
-    kind: Literal["curve", "segmentation", "forest"]
+    kind "classical": logistic_regression, svm, random_forest or gradient_boosting on `features` curves (default), tsr
+    or encoder; the last needs the path of a trained model as `encoder`, relative to this file.
+    """
+
+    kind: Literal["curve", "segmentation", "forest", "classical"]
     name: str
     parameters: dict[str, Any] = Field(default_factory=dict)
 
@@ -226,7 +230,8 @@ class FoldConfig(Strict):
 
     The reach of `representation.neighbourhood` comes on top of the guard ring. by "depth": all defects of one depth
     together, so that no fold trains on a depth that it tests. k null: one group left out at a time. inner_k, inner_by:
-    nested folds; the first inner fold of each fold's training pixels validates its model (early stopping, calibration).
+    nested folds; the first inner fold of each fold's training pixels validates its model (early stopping,
+    calibration); a forest without calibration has no use for it and trains on all of them.
     """
 
     by: FoldKind = "acquisition"

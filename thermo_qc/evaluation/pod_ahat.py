@@ -280,6 +280,7 @@ def _profile(design: PodDesign, signals: _Signals, best: Maximum) -> Profile:
         coefficients=best.parameters[:-1],
         value=best.value,
         constrained=constrained,
+        covariance=best.covariance[:-1, :-1],
     )
 
 

@@ -210,7 +210,7 @@ def _profile(design: PodDesign, link: Link, rows: Floats, hits: np.ndarray, fit:
     def constrained(row: Floats, predictor: float) -> float:
         free = rows[:, 1:] - row[1:]
         likelihood = HitMiss(link=link, rows=free, hits=hits, weights=ones, offset=predictor)
-        return maximise(likelihood, np.zeros(free.shape[1])).value
+        return maximise(likelihood, fit["coefficients"][1:]).value
 
     return Profile(
         design=design,
@@ -218,6 +218,7 @@ def _profile(design: PodDesign, link: Link, rows: Floats, hits: np.ndarray, fit:
         coefficients=fit["coefficients"],
         value=fit["log_likelihood"],
         constrained=constrained,
+        covariance=fit["covariance"],
     )
 
 

@@ -33,6 +33,8 @@ class Profile:
         Largest log-likelihood.
     constrained : callable
         (row (P,), predictor) to the largest log-likelihood of the curves with this predictor at this row.
+    covariance : ndarray, shape (P, P), optional
+        Of the coefficients: says how far away the bounds are about.
     """
 
     design: PodDesign
@@ -40,6 +42,7 @@ class Profile:
     coefficients: Floats
     value: float
     constrained: Callable[[Floats, float], float]
+    covariance: Floats | None = None
 
     def drop(self, scaled_size: float, predictor: float) -> float:
         """Twice the fall of the log-likelihood when the curve is forced through (size, predictor)."""
@@ -55,6 +58,14 @@ class Profile:
         """Linear predictor of the fitted curve."""
         return float(self._row(scaled_size) @ self.coefficients)
 
+    def reach(self, scaled_size: float, level: float) -> float:
+        """Give Wald's guess of how far from the fitted predictor the bound at this level lies."""
+        if self.covariance is None:
+            return 0.5
+        row = self._row(scaled_size)
+        guess = float(np.sqrt(max(level * float(row @ self.covariance @ row), 0.0)))
+        return guess if np.isfinite(guess) and guess > 0 else 0.5
+
     def _row(self, scaled_size: float) -> Floats:
         columns = [1.0, scaled_size]
         if self.design.predictor == "both":
@@ -68,7 +79,9 @@ def _crossing(drop: Callable[[float], float], start: float, step: float, level: 
     near, far = 0.0, step
     for _ in range(_DOUBLINGS):
         if drop(start + far) > level:
-            return start + float(optimize.brentq(lambda move: drop(start + move) - level, near, far, rtol=1e-8))
+            return start + float(
+                optimize.brentq(lambda move: drop(start + move) - level, near, far, xtol=1e-6 * abs(step))
+            )
         near, far = far, 2 * far
     return float(np.copysign(np.inf, step))
 
@@ -139,6 +152,7 @@ def curve_bounds(profile: Profile, sizes: Floats, confidence: float) -> tuple[Fl
         def drop(predictor: float, scaled: float = scaled) -> float:
             return profile.drop(scaled, predictor)
 
-        predictors[:, column] = fitted, _crossing(drop, fitted, -0.5, level), _crossing(drop, fitted, 0.5, level)
+        reach = 1.1 * profile.reach(scaled, level)
+        predictors[:, column] = fitted, _crossing(drop, fitted, -reach, level), _crossing(drop, fitted, reach, level)
     pod, low, high = (pod_of_link(profile.link, row) for row in predictors)
     return pod, low, high

@@ -96,7 +96,8 @@ def no_curve(rows: Floats, hits: np.ndarray, n_targets: int) -> str:
 
 def one_size(rows: Floats) -> str:
     """Say that sizes do not vary; empty when they do."""
-    if np.linalg.matrix_rank(rows - rows.mean(axis=0)) >= rows.shape[1] - 1:
+    tolerance = 1e-9 * np.sqrt(len(rows)) * float(np.abs(rows).max())  # rounding is no difference of sizes
+    if np.linalg.matrix_rank(rows - rows.mean(axis=0), tol=tolerance) >= rows.shape[1] - 1:
         return ""
     what = "all targets have one size" if rows.shape[1] == 2 else "diameter and diameter/depth go together"
     return f"{what}: the curve cannot be told from the data"

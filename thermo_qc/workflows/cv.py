@@ -190,7 +190,8 @@ def train_fold(
         for recording in experiment.recordings
         if recording.key in splits.train_keys(fold)
     ]
-    inner = splits.inner[fold] if splits.inner else None
+    validated = experiment.config.model.kind in {"curve", "segmentation"} or experiment.config.train.calibrate != "none"
+    inner = splits.inner[fold] if splits.inner and validated else None
     cases = _cases(
         experiment, seen, splits.train_mask if inner is None else inner.train_mask, fold if inner is None else 0
     )
