@@ -23,6 +23,12 @@ def inspect_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--plate", metavar="PLATE", help="nominal plate: YAML or the name of a plate that ships")
     parser.add_argument(
+        "--registration",
+        type=Path,
+        metavar="FILE",
+        help="where the plate lies in the frame of recordings that do not say so, from register",
+    )
+    parser.add_argument(
         "--assume-detectable",
         action="store_true",
         help="missing facts about what the recording could have shown are no reason for a review",
@@ -68,6 +74,7 @@ def inspect(arguments: Namespace) -> int:
             criteria=arguments.criteria,
             procedure=arguments.procedure,
             plate=arguments.plate,
+            registration=arguments.registration,
             assume_detectable=arguments.assume_detectable,
             formats=[name.strip() for name in arguments.format.split(",") if name.strip()],
             method=arguments.method,

@@ -288,7 +288,7 @@ def _add_result_verbs(table: Any) -> None:
     _machine(watch)
     _facts(watch)
 
-    inspect = _verb(table, "inspect", inspect_verbs.inspect, "judge recordings by acceptance criteria and report on them")
+    inspect = _verb(table, "inspect", inspect_verbs.inspect, "judge recordings by acceptance criteria, with reports")
     inspect.add_argument("recordings", nargs="+", metavar="INPUT", help="recordings, as for predict")
     inspect.add_argument(
         "--model", type=Path, required=True, metavar="MODEL", help="model file, run folder or a model that ships"

@@ -37,7 +37,8 @@ class Measured:
     classes : tuple of str
         Classes that it possibly has.
     depth_mm : tuple of float, optional
-        Interval of its depth; None when no depth is known.
+        Interval of its depth: from the deviation that the model states, else the depths of its possible classes; None
+        when neither is known.
     """
 
     indication: Indication
@@ -103,7 +104,8 @@ def measure(
     signal : ndarray of float32, shape (Y, X), optional
         Image for the contrast to noise.
     class_bands_mm : mapping, optional
-        Depths from, to of each class by name: classes that the interval of depth touches are possible as well.
+        Depths from, to of each class by name: classes that a stated interval of depth touches are possible as well;
+        where the model states none, the interval is that of the possible classes.
 
     Returns
     -------
@@ -195,10 +197,12 @@ def _measured(
     likely = {
         name for name, share in zip(names[1:], shares[1:], strict=True) if share >= uncertain.class_share * defect
     }
-    interval = _depth_interval(prediction, box, inside, uncertain.depth_sigmas)
+    likely.add(one.class_name)
+    interval = _stated_interval(prediction, box, inside, uncertain.depth_sigmas)
     if interval is not None:
         likely |= {name for name in names[1:] if name in bands and _overlap(bands[name], interval)}
-    likely.add(one.class_name)
+    elif likely <= set(bands):
+        interval = min(bands[name][0] for name in likely), max(bands[name][1] for name in likely)
     return Measured(
         indication=one,
         suspect=suspect,
@@ -209,19 +213,18 @@ def _measured(
     )
 
 
-def _depth_interval(
+def _stated_interval(
     prediction: DefectMap, box: tuple[slice, slice], inside: NDArray[np.bool_], sigmas: float
 ) -> tuple[float, float] | None:
-    """Mean depth less and more so many deviations: the model's own, else the spread over the pixels."""
+    """Mean depth less and more so many of the deviations that the model states; None where it states none."""
+    if prediction.depth_std_mm is None:
+        return None
     depths = prediction.depth_mm[box][inside].astype(np.float64)
-    known = np.isfinite(depths)
+    stated = prediction.depth_std_mm[box][inside].astype(np.float64)
+    known = np.isfinite(depths) & np.isfinite(stated)
     if not known.any():
         return None
-    mean, spread = float(depths[known].mean()), float(depths[known].std())
-    if prediction.depth_std_mm is not None:
-        stated = prediction.depth_std_mm[box][inside][known].astype(np.float64)
-        if np.isfinite(stated).any():
-            spread = float(stated[np.isfinite(stated)].mean())
+    mean, spread = float(depths[known].mean()), float(stated[known].mean())  # the errors of neighbours are alike
     return max(0.0, mean - sigmas * spread), mean + sigmas * spread
 
 

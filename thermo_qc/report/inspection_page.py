@@ -23,7 +23,7 @@ from thermo_qc.report.palette import GREY_MAP, TEMPERATURE_MAP, class_rgba
 from thermo_qc.report.tables import fact_table, number
 from thermo_qc.sequence import IGNORE_LABEL
 
-__all__ = ["BANNERS", "PartMaps", "part_sections", "part_title"]
+__all__ = ["BANNERS", "PartMaps", "part_sections", "part_title", "plate_picture"]
 
 Record = Mapping[str, Any]
 BANNERS = {"accept": "ACCEPT", "reject": "REJECT", "review": "REVIEW"}
@@ -198,7 +198,7 @@ def marked_regions(record: Record) -> list[MarkedRegion]:
 
 
 def marked_indications(record: Record) -> list[MarkedIndication]:
-    """Indications; suspects only where they may break a limit."""
+    """Give the indications to draw; suspects only where they may break a limit."""
     return [
         MarkedIndication(
             id=one["id"],
@@ -212,29 +212,34 @@ def marked_indications(record: Record) -> list[MarkedIndication]:
     ]
 
 
-def _maps(record: Record, maps: PartMaps) -> list[Block]:
+def plate_picture(record: Record, maps: PartMaps) -> bytes:
+    """Draw the indications on the plate; on the frame where the plate's place in it is not known."""
     matrix, where, unit = axes_of(record)
-    marks, on_plate = marked_indications(record), where == "plate"
-    regions = marked_regions(record) if on_plate else []
-    names = record["map"]["class_names"]
-    pitch = record["map"]["pixel_pitch_mm"]
-    size = record["part"]["size_mm"]
-    blocks: list[Block] = [Missing(text=f"{text}.") for text in record["map"]["notes"]]
-    if not on_plate:
-        blocks.append(Missing(text=f"where the plate lies in the frame is not known; places are those of the {where}."))
-    blocks.append(_layers(record, maps, matrix, where, unit, regions))
-    png = draw_on_plate(
+    on_plate, size = where == "plate", record["part"]["size_mm"]
+    return draw_on_plate(
         maps.class_map,
         maps.labels,
-        class_names=names,
+        class_names=record["map"]["class_names"],
         matrix=matrix,
         unit=unit,
         where=where,
         plate_size_mm=None if size is None or not on_plate else (size[0], size[1]),
-        indications=marks,
-        regions=regions,
+        indications=marked_indications(record),
+        regions=marked_regions(record) if on_plate else [],
         title=f"Indications on the {where}",
     )
+
+
+def _maps(record: Record, maps: PartMaps) -> list[Block]:
+    matrix, where, unit = axes_of(record)
+    on_plate = where == "plate"
+    regions = marked_regions(record) if on_plate else []
+    pitch = record["map"]["pixel_pitch_mm"]
+    blocks: list[Block] = [Missing(text=f"{text}.") for text in record["map"]["notes"]]
+    if not on_plate:
+        blocks.append(Missing(text=f"where the plate lies in the frame is not known; places are those of the {where}."))
+    blocks.append(_layers(record, maps, matrix, where, unit, regions))
+    png = plate_picture(record, maps)
     caption = (
         f"Indications on the {where} in {unit}, seen from the inspected face. Thick orange-red outlines break a limit, "
         "yellow ones may, dotted ones are places that the model does not call a defect but that may be one."
@@ -372,10 +377,11 @@ def _cell(value: float | None, digits: int) -> Cell:
     return Cell(text=text, kind="unknown" if text == "unknown" else "number")
 
 
-def _span(values: Sequence[float] | None, digits: int) -> Cell:
+def _span(values: Sequence[float | None] | None, digits: int) -> Cell:
     if values is None:
         return Cell(text="unknown", kind="unknown")
-    return Cell(text=f"{values[0]:.{digits}f} … {values[1]:.{digits}f}", kind="number")
+    low, high = (f"{value:.{digits}f}" if value is not None and np.isfinite(value) else "?" for value in values)
+    return Cell(text=f"{low} … {high}", kind="number")
 
 
 def _limits(record: Record) -> list[Block]:
@@ -388,10 +394,11 @@ def _limits(record: Record) -> list[Block]:
     )
     rule = criteria["uncertain"]
     text = (
-        f"An indication has at least the pixels with a probability of a defect from {rule['certain_from']:g} on, and at "
-        f"most the connected ones from {rule['possible_from']:g} on; a class is possible from a share of "
-        f"{rule['class_share']:g} on; depths are intervals of ± {rule['depth_sigmas']:g} standard deviations. A limit is "
-        "broken when it is broken whatever lies in these intervals, and open when it may be."
+        f"An indication has at least the pixels with a probability of a defect from {rule['certain_from']:g} on, and "
+        f"at most the connected ones from {rule['possible_from']:g} on; a class is possible from a share of "
+        f"{rule['class_share']:g} on; depths are intervals of ± {rule['depth_sigmas']:g} standard deviations, or the "
+        "depths of the possible classes. A limit is broken when it is broken whatever lies in these intervals, and "
+        "open when it may be."
     )
     table = Table(caption=f"Criteria '{criteria['name']}'.", header=("where", "limit", "state", "found"), rows=rows)
     return [table, Paragraph(text=text)]
@@ -437,9 +444,9 @@ def _detectability(record: Record) -> list[Block]:
     blocks.append(
         Paragraph(
             text="d' is the detectability index of the matched-filter observer for a flat-bottom hole in a wide plate, "
-            "with offset, gain and time shift of every pixel and a quadratic background of every frame unknown to it. At "
-            f"least {limits['detectable']:g} is called detectable, below {limits['visible']:g} nothing can be seen. It "
-            "says what the recording holds, not what a model finds in it."
+            "with offset, gain and time shift of every pixel and a quadratic background of every frame unknown to it. "
+            f"At least {limits['detectable']:g} is called detectable, below {limits['visible']:g} nothing can be seen. "
+            "It says what the recording holds, not what a model finds in it."
         )
     )
     return blocks

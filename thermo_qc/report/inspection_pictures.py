@@ -232,7 +232,7 @@ def draw_on_plate(
                     facecolors=colours[index],
                     edgecolors=colours[index],
                     linewidths=0.2,
-                )  # fmt: skip
+                )
             )
     if plate_size_mm is not None:
         w, h = plate_size_mm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from thermo_qc.errors import InputError
@@ -46,6 +45,7 @@ def run(output: Path, recording: str, indication: int, *, word: str, by: str, wh
     InputError
         When there is no such result or indication, or the result has changed since it was inspected.
     """
+    find_result(output, recording)  # before a lock makes a folder
     with locked(output):
         base = find_result(output, recording)
         record = read_record(base.with_name(base.name + RECORD_ENDING))
@@ -80,7 +80,7 @@ def find_result(output: Path, recording: str) -> Path:
     if not output.is_dir():
         raise InputError(f"{output} is no folder; name the folder of thermo-qc inspect")
     exact = output / recording
-    if not os.path.isabs(recording) and exact.with_name(exact.name + RECORD_ENDING).is_file():
+    if not Path(recording).is_absolute() and exact.with_name(exact.name + RECORD_ENDING).is_file():
         return exact
     found = []
     for path in sorted(output.rglob(f"*{RECORD_ENDING}")):

@@ -12,7 +12,7 @@ import numpy as np
 from thermo_qc.config import CriteriaConfig, ProcedureConfig, load_config
 from thermo_qc.errors import ConfigError, InputError, choose
 from thermo_qc.inspection import load_criteria
-from thermo_qc.io import sha256_of
+from thermo_qc.io import read_homography, sha256_of
 from thermo_qc.models import TrainedModel
 from thermo_qc.plate import load_plate
 from thermo_qc.workflows.batch_session import OnResult, Runner, Work, open_batch
@@ -42,6 +42,7 @@ def run(
     criteria: Path | None = None,
     procedure: Path | None = None,
     plate: str | Path | None = None,
+    registration: Path | None = None,
     assume_detectable: bool = False,
     formats: Sequence[str] = ("html",),
     method: str | None = None,
@@ -72,6 +73,8 @@ def run(
         Fields of the report (YAML), see `thermo_qc.config.ProcedureConfig`.
     plate : str or Path, optional
         Nominal plate: size, thickness, material.
+    registration : Path, optional
+        Where the plate lies in the frame of recordings that do not say so, from ``thermo-qc register``.
     assume_detectable : bool
         Missing facts about detectability are no reason for a review; a defect that is known not to be detectable is.
     formats : sequence of str
@@ -96,7 +99,7 @@ def run(
     for name in formats:
         choose(PAGE_FORMATS, name, "format")
     check_formats(formats)
-    plan = _plan(criteria, procedure, plate, assume_detectable, tuple(dict.fromkeys(formats)))
+    plan = _plan(criteria, procedure, plate, registration, assume_detectable, tuple(dict.fromkeys(formats)))
     names = output_names(recordings)
     check_apart(names, output)
     raising = len(recordings) == 1 and not batch
@@ -154,6 +157,7 @@ def _plan(
     criteria: Path | None,
     procedure: Path | None,
     plate: str | Path | None,
+    registration: Path | None,
     assume_detectable: bool,
     formats: tuple[str, ...],
 ) -> InspectionPlan:
@@ -170,6 +174,7 @@ def _plan(
         procedure=ProcedureConfig() if procedure is None else load_config(ProcedureConfig, procedure),
         procedure_sha256="" if procedure is None else sha256_of(procedure),
         plate=nominal,
+        matrix=None if registration is None else read_homography(registration),
         assume_detectable=assume_detectable,
         formats=formats,
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thermo_qc.config import CriteriaConfig, ProcedureConfig
 from thermo_qc.errors import InputError, ThermoQCError
@@ -58,12 +61,14 @@ class InspectionPlan:
         Without, no verdict is given.
     criteria_config : CriteriaConfig, optional
         As read.
-    criteria_sha256, procedure_sha256, plate_sha256 : str
+    criteria_sha256, procedure_sha256 : str
         Hashes of the files; empty without.
     procedure : ProcedureConfig
         Fields of the report that no recording knows.
     plate : PlateSpec, optional
         Nominal plate.
+    matrix : ndarray of float64, shape (3, 3), optional
+        Homography from pixels to plate mm of recordings that do not say where the plate is.
     assume_detectable : bool
         Missing facts about detectability are no reason for a review.
     formats : tuple of str
@@ -80,7 +85,7 @@ class InspectionPlan:
     procedure: ProcedureConfig = field(default_factory=ProcedureConfig)
     procedure_sha256: str = ""
     plate: PlateSpec | None = None
-    plate_sha256: str = ""
+    matrix: NDArray[np.float64] | None = None
     assume_detectable: bool = False
     formats: tuple[str, ...] = ("html",)
     models: tuple[Mapping[str, str], ...] = ()
@@ -93,6 +98,7 @@ class InspectionPlan:
                 "criteria": None if self.criteria_config is None else self.criteria_config.model_dump(mode="json"),
                 "procedure": self.procedure.model_dump(mode="json"),
                 "plate": None if self.plate is None else repr(self.plate),
+                "matrix": None if self.matrix is None else self.matrix.tolist(),
                 "assume_detectable": self.assume_detectable,
                 "version": versions()["thermo_qc"],
             }
@@ -139,7 +145,7 @@ def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, r
         raise InputError(
             f"{result.recording} has frames of {sequence.frame_shape}, its result {prediction.shape}; predict it again"
         )
-    place = plate_place(sequence, plan.plate)
+    place = plate_place(sequence, plan.plate, plan.matrix)
     recorded, shown = _shown(sequence, prediction, plan)
     frame, frame_time_s = representative_frame(sequence)
     doubts = () if shown is None else shown.doubts
@@ -151,7 +157,7 @@ def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, r
         place=place,
         min_area_px=options.min_area_px,
         signal=frame,
-        class_bands_mm=_bands(plan.plate, prediction.class_names),
+        class_bands_mm=_bands(plan.plate, prediction.class_names, plan.class_depths_mm),
         doubts=doubts,
     )
     limits = DetectionLimits() if plan.criteria is None else plan.criteria.detection
@@ -210,9 +216,12 @@ def dispositions_of(base: Path, map_sha256: str) -> list[dict[str, Any]]:
     return [{**asdict(entry), "stale": entry.is_stale(map_sha256)} for entry in found]
 
 
-def plate_place(sequence: ThermalSequence, plate: PlateSpec | None) -> PlatePlace:
-    """Say where a recording lies on its plate: as it was registered, or filling the frame when the sizes agree."""
+def plate_place(
+    sequence: ThermalSequence, plate: PlateSpec | None, given: NDArray[np.float64] | None = None
+) -> PlatePlace:
+    """Say where a recording lies on its plate: as registered, as given, or filling a frame of the plate's size."""
     matrix = matrix_from_text(plate_matrix_text(sequence))
+    matrix = given if matrix is None else matrix
     pitch = sequence.pixel_pitch_mm
     if plate is None:
         return PlatePlace(matrix=matrix)
@@ -258,8 +267,10 @@ def _shown(
     return recorded, check_shown(plan.criteria, recorded, class_depths_mm=plan.class_depths_mm)
 
 
-def _bands(plate: PlateSpec | None, class_names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-    """Depths of the classes where a class scheme of the plate has them all."""
+def _bands(
+    plate: PlateSpec | None, class_names: tuple[str, ...], class_depths_mm: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """Depths of the classes: as a class scheme of the plate says, else from half way to half way between them."""
     for scheme in plate.schemes.values() if plate is not None else ():
         if tuple(scheme.class_names) == class_names and len(class_names) > 2:
             starts = (0.0, *scheme.max_depth_mm[:-1])
@@ -267,7 +278,11 @@ def _bands(plate: PlateSpec | None, class_names: tuple[str, ...]) -> dict[str, t
                 name: (start, end)
                 for name, start, end in zip(class_names[1:], starts, scheme.max_depth_mm, strict=True)
             }
-    return {}
+    if len(class_names) < 3 or any(name not in class_depths_mm for name in class_names[1:]):
+        return {}
+    order = sorted(class_names[1:], key=lambda name: class_depths_mm[name])
+    edges = [0.0, *(0.5 * (class_depths_mm[a] + class_depths_mm[b]) for a, b in pairwise(order)), inf]
+    return dict(zip(order, pairwise(edges), strict=True))
 
 
 def _criteria_entry(plan: InspectionPlan) -> dict[str, Any] | None:

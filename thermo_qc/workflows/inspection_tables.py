@@ -39,7 +39,7 @@ def write_tables(folder: Path, run_id: str, *, has_criteria: bool) -> None:
 
 
 def standing_records(folder: Path, run_id: str) -> list[dict[str, Any]]:
-    """Records that belong to whole results of the run, in the order of their names."""
+    """Read the records that belong to whole results of the run, in the order of their names."""
     records = []
     for path in sorted(folder.rglob(f"*{RECORD_ENDING}")):
         base = path.with_name(path.name[: -len(RECORD_ENDING)])
