@@ -1,0 +1,117 @@
+"""The model that ships: found by name, finds holes on a plate of its own, says the same everywhere, warns outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thermo_qc.cli import main
+from thermo_qc.errors import InputError
+from thermo_qc.inspection import load_model, predict_sequence, read_defect_map
+from thermo_qc.inspection.limits import model_doubts, reach_mm
+from thermo_qc.inspection.loading import shipped_models
+from thermo_qc.io import write_sequence
+from thermo_qc.plate import Hole, PlateSpec
+from thermo_qc.sequence import Material, ThermalSequence
+from thermo_qc.simulation import Heating, frame_times_s, record_plate, solve_plate
+
+ROOT = Path(__file__).parents[2]
+GFRP = Material(
+    name="GFRP",
+    conductivity_through_w_mk=0.32,
+    conductivity_in_plane_w_mk=0.45,
+    density_kg_m3=1850.0,
+    heat_capacity_j_kgk=950.0,
+)
+
+
+@pytest.fixture(scope="module")
+def recording() -> ThermalSequence:
+    """A plate of 70 x 60 mm with two holes."""
+    plate = PlateSpec(
+        name="own",
+        width_mm=70.0,
+        height_mm=60.0,
+        thickness_mm=8.0,
+        material=GFRP,
+        holes=(
+            Hole(number=1, name="H1", x_mm=20.0, y_mm=30.0, diameter_mm=12.0, depth_mm=2.0),
+            Hole(number=2, name="H2", x_mm=50.0, y_mm=30.0, diameter_mm=12.0, depth_mm=4.0),
+        ),
+        edge_margin_mm=2.0,
+    )
+    solution = solve_plate(
+        plate,
+        times_s=frame_times_s(frame_rate_hz=1.0, cold_s=5.0, duration_s=150.0),
+        heating=Heating(kind="long_pulse", flux_w_m2=1000.0, duration_s=25.0),
+        lateral_mm=1.0,
+        depth_cells=16,
+        max_step_s=4.0,
+    )
+    return record_plate(solution, rng=np.random.default_rng(0), pixel_pitch_mm=1.0, netd_k=0.03)
+
+
+def test_it_ships_small_and_with_its_card() -> None:
+    assert "general" in shipped_models()
+    folder = ROOT / "thermo_qc" / "resources" / "models"
+    assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) < 15e6
+    for name in shipped_models():
+        card = (folder / f"{name}.md").read_text(encoding="utf-8")
+        for word in ("licence MIT", "## Trained on", "## Measured", "## Limits", "## Made again"):
+            assert word in card, (name, word)
+    (model,) = load_model("general")
+    assert model.class_names == ("sound", "defect") and model.has_depth_head
+    assert model.metadata["seed"] == 1 and model.metadata["n_plates"] == 300
+
+
+def test_it_finds_both_holes_and_their_depths(recording: ThermalSequence) -> None:
+    found = predict_sequence(load_model("general"), recording)
+    truth = recording.truth
+    assert truth is not None and found.depth_std_mm is not None and found.notes == ()
+    for defect in truth.defects:
+        mask = truth.defect_index == defect.number
+        assert (found.class_map[mask] == 1).mean() > 0.6
+        depth, spread = (float(np.nanmedian(values[mask])) for values in (found.depth_mm, found.depth_std_mm))
+        assert abs(depth - (defect.depth_mm or 0)) < 3 * spread < 3 * 0.3 * depth
+    sound = (truth.defect_index == 0) & found.inspected
+    assert (found.class_map[sound] == 1).mean() < 0.06  # rims of the holes
+
+
+def test_the_same_from_the_command_line(recording: ThermalSequence, tmp_path: Path) -> None:
+    write_sequence(recording, tmp_path / "own.h5")
+    assert main(["predict", "general", str(tmp_path / "own.h5"), "-o", str(tmp_path / "out"), "--threads", "1"]) == 0
+    there, here = read_defect_map(tmp_path / "out" / "own.h5"), predict_sequence(load_model("general"), recording)
+    np.testing.assert_array_equal(there.class_map, here.class_map)
+    np.testing.assert_allclose(there.probability, here.probability, atol=1e-5)
+    np.testing.assert_allclose(there.depth_mm, here.depth_mm, rtol=1e-4)
+    assert there.model_sha256 == here.model_sha256
+
+
+def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
+    models = load_model("general")
+    assert model_doubts(models, recording) == ()
+    metal = replace(GFRP, conductivity_through_w_mk=16.0, conductivity_in_plane_w_mk=16.0)
+    notes = " | ".join(model_doubts(models, replace(recording, material=metal, thickness_mm=60.0)))
+    assert "thickness is 60 mm, the model was trained from 2.5 to 20" in notes
+    assert "conductivity through the thickness is 16 W/mK, the model was trained from 0.15 to 0.95" in notes
+    thick = model_doubts(models, replace(recording, thickness_mm=60.0))
+    assert any(note.startswith("recording time x diffusivity / thickness squared is 0.00") for note in thick)
+    unknown = model_doubts(models, replace(recording, material=None))
+    assert len(unknown) == 1 and "material not known: defects are called without, depths are not given" in unknown[0]
+    lockin = replace(recording, excitation=replace(recording.excitation, kind="periodic", frequency_hz=0.1))
+    assert any(
+        "trained for long_pulse, flash, step, the recording is periodic" in note
+        for note in model_doubts(models, lockin)
+    )
+    assert reach_mm(recording) == pytest.approx(np.sqrt(GFRP.diffusivity_through_mm2_s * 150.0))
+    assert np.isnan(reach_mm(replace(recording, material=None)))
+
+
+def test_a_name_that_does_not_ship() -> None:
+    with pytest.raises(
+        InputError, match=r"generale does not exist; name a model file, .* or a model that ships: general"
+    ):
+        load_model("generale")
