@@ -26,7 +26,7 @@ from thermo_qc.config.experiment import (
     TrainConfig,
 )
 from thermo_qc.config.facts import Facts, MaterialConfig
-from thermo_qc.config.general import CorpusExperimentConfig
+from thermo_qc.config.general import CorpusExperimentConfig, CorpusTrainConfig
 from thermo_qc.config.maps import MapsConfig
 from thermo_qc.config.plates import ClassBand, HoleConfig, PlateConfig
 from thermo_qc.config.procedure import ProcedureConfig
@@ -50,6 +50,7 @@ __all__ = [
     "ClassBand",
     "CorpusConfig",
     "CorpusExperimentConfig",
+    "CorpusTrainConfig",
     "CriteriaConfig",
     "CriteriaRegionConfig",
     "CurriculumConfig",
