@@ -119,7 +119,8 @@ def test_group_without_a_name(make_item):
 def test_typo_in_the_kind_of_folds(make_item):
     with pytest.raises(UnknownNameError, match="unknown kind of folds 'blocks'; did you mean 'block'"):
         make_splits([make_item("a")], by="blocks")
-    assert set(FOLD_KINDS) == {"acquisition", "plate", "condition", "defect", "block", "random_pixel"}
+    kinds = {"acquisition", "plate", "condition", "defect", "depth", "block", "random_pixel", "random_frame"}
+    assert set(FOLD_KINDS) == kinds
 
 
 def test_no_recordings_and_recordings_twice(make_item):
