@@ -12,7 +12,8 @@ import torch
 from training_cases import build_experiment, make_case, run
 
 from thermo_qc.errors import ConfigError, TrainingError, UnknownNameError
-from thermo_qc.training import Spread, spread_over
+from thermo_qc.training import Spread, fitting, spread_over
+from thermo_qc.training.freezing import Unfreezing
 from thermo_qc.training.spread import SharedBatches, current_spread
 
 ALL = {"devices": 2, "nodes": 1}
@@ -87,12 +88,9 @@ def test_too_few_batches_are_told():
         SharedBatches(Loader(1), 1).setup(Trainer(0, 2), None, "fit")
 
 
-def test_frozen_layers_need_one_device(tmp_path):
-    settings = build_experiment(
-        "curve", "cnn1d", epochs=3, transfer={"freeze": ["features"], "stages": [{"epochs": 1, "unfreeze": ["*"]}]}
-    )
-    with spread_over(**ALL), pytest.raises(ConfigError):
-        run([make_case()], settings, tmp_path)
+def test_frozen_layers_need_one_device():
+    with pytest.raises(ConfigError, match="freezes layers, which processes that train together cannot follow"):
+        fitting._sharing(Spread(devices=2), Loader(2), [Unfreezing.__new__(Unfreezing)])
 
 
 def _same_as_one(folder, strategy):

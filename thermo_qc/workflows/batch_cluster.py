@@ -123,7 +123,7 @@ class Cluster:
             far = replace(job, recording=job.recording.resolve(), named=job.named or text_of(job.recording))
             future = self._client.submit(predict_task, far, self._settings, pure=False)
             futures[future] = job
-        completed = as_completed(list(futures))
+        completed = as_completed(list(futures), loop=self._client.loop)
         heard = time.monotonic()
         try:
             while not completed.is_empty():
