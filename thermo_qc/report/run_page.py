@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from thermo_qc.report.blocks import Block, Missing, Paragraph, Picture, Section, Terms
+from thermo_qc.report.evaluation_blocks import evaluation_sections
 from thermo_qc.report.hole_tables import hole_sentence
 from thermo_qc.report.load import PredictionFile, RunFolder
 from thermo_qc.report.maps import draw_maps_beside_truth
@@ -36,6 +37,7 @@ def run_sections(run: RunFolder) -> list[Section]:
         _map_section(run),
         Section(anchor="metrics", title="Metrics", blocks=metric_blocks(run, names)),
         Section(anchor="holes", title="Holes found and missed", blocks=hole_blocks(run, names)),
+        *evaluation_sections(run),
         Section(anchor="curves", title="Curves of representative pixels", blocks=curve_blocks(run)),
     ]
     if run.command != "evaluate":

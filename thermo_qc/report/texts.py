@@ -57,6 +57,9 @@ FOLDS_BY = {
     "condition": "heating conditions: the model that predicts a condition has never seen it",
     "defect": "defects: the model that predicts a hole has seen neither it nor the guard ring round it",
     "block": "spatial blocks: the model that predicts a block has seen neither it nor the guard ring round it",
+    "depth": "depths: the model that predicts a hole has seen no hole of its depth, nor the guard ring round it",
+    "random_frame": "random frames: other frames of the same pixels were in training, so these figures flatter; "
+    "they exist to show the leakage gap",
     "random_pixel": "random pixels: neighbours of every test pixel were in training, so these figures flatter; "
     "they exist to show the leakage gap",
 }
