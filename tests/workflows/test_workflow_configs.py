@@ -12,6 +12,7 @@ from thermo_qc.workflows.train_corpus import names_corpus
 ROOT = Path(__file__).parents[2]
 QUICK = {
     "forest": ("model.parameters.n_trees=3",),
+    "classical": ("model.parameters.n_rounds=2",),
     "curve": ("train.epochs=1", "train.batch_size=256", "train.samples_per_epoch=256"),
     "segmentation": ("train.epochs=1", "train.batch_size=2", "train.samples_per_epoch=2", "train.crop_px=32"),
 }

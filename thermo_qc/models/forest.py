@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from thermo_qc.errors import ConfigError, ModelError, TrainingError, UnknownNameError, suggestion
+from thermo_qc.models.trees import BLOCK, LEAF, Trees, as_samples, rounded_down
 
-__all__ = ["FOREST_PARAMETERS", "Forest", "check_forest_parameters"]
+__all__ = ["FOREST_PARAMETERS", "Forest", "check_forest_parameters", "checked_samples"]
 
 FOREST_PARAMETERS: tuple[str, ...] = (
     "n_trees",
@@ -22,9 +24,6 @@ FOREST_PARAMETERS: tuple[str, ...] = (
     "criterion",
     "class_weight",
 )
-LEAF = -1
-BLOCK = 8192
-SHRINK = 0.7
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,17 +58,19 @@ class Forest:
     n_features: int
 
     def __post_init__(self) -> None:
-        n = self.feature.size
-        shapes = (self.threshold.shape == (n,), self.children.shape == (n, 2), self.probability.shape[:1] == (n,))
-        if n == 0 or self.roots.size == 0 or self.probability.ndim != 2 or not all(shapes):
+        if self.probability.ndim != 2 or self.probability.shape[:1] != self.feature.shape:
             raise ModelError("the arrays of the forest do not belong together; train the model again")
-        inside = all(int(a.min()) >= 0 and int(a.max()) < n for a in (self.children, self.roots))
-        if not inside or not LEAF <= int(self.feature.min()) <= int(self.feature.max()) < self.n_features:
-            raise ModelError("the forest points outside its own arrays; train the model again")
-        leaf = self.feature == LEAF
-        own = np.arange(n)[:, None]
-        if not ((self.children == own)[leaf].all() and (self.children > own)[~leaf].all()):
-            raise ModelError("the trees of the forest run in circles; train the model again")
+        self._trees  # noqa: B018 - checks the other arrays
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return Trees(
+            feature=self.feature,
+            threshold=self.threshold,
+            children=self.children,
+            roots=self.roots,
+            n_features=self.n_features,
+        )
 
     @property
     def n_classes(self) -> int:
@@ -131,7 +132,7 @@ class Forest:
         check_forest_parameters(unknown)
         from sklearn.ensemble import RandomForestClassifier
 
-        samples, classes = _checked_samples(curves, labels, n_classes)
+        samples, classes = checked_samples(curves, labels, n_classes)
         classifier = RandomForestClassifier(
             n_estimators=n_trees,
             max_depth=max_depth,
@@ -167,7 +168,7 @@ class Forest:
         feature, threshold, children, probability = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return cls(
             feature=feature.astype(np.int32),
-            threshold=_rounded_down(threshold),
+            threshold=rounded_down(threshold),
             children=children.astype(np.int32),
             roots=offsets[:-1].astype(np.int32),
             probability=probability.astype(np.float32),
@@ -191,39 +192,15 @@ class Forest:
         ModelError
             When a sample has another number of features.
         """
-        samples = np.asarray(curves, dtype=np.float32)
-        samples = np.ascontiguousarray(samples.reshape(len(samples), -1 if samples.size else self.n_features))
-        if samples.shape[1] != self.n_features:
-            raise ModelError(f"a sample has {samples.shape[1]} features, the forest was trained on {self.n_features}")
+        samples = as_samples(curves, self.n_features, "the forest")
         result = np.empty((len(samples), self.n_classes), dtype=np.float32)
-        tables = _Tables.of(self)
         for start in range(0, len(samples), BLOCK):
-            result[start : start + BLOCK] = self._block(samples[start : start + BLOCK], tables)
+            block = samples[start : start + BLOCK]
+            total = np.zeros((len(block), self.n_classes))
+            for leaf in self._trees.leaves(block):
+                total += self.probability.take(leaf, axis=0)
+            result[start : start + BLOCK] = total / self.roots.size
         return result
-
-    def _block(self, block: NDArray[np.float32], tables: _Tables) -> NDArray[np.float64]:
-        """Walk all samples of a block down each tree, those that reached a leaf dropping out."""
-        flat, total = block.ravel(), np.zeros((len(block), self.n_classes))
-        first = np.arange(len(block)) * self.n_features
-        leaf = np.empty(len(block), dtype=np.intp)
-        for root in self.roots.tolist():
-            leaf.fill(root)
-            offset, node, active = first, leaf, None
-            while self.feature[root] != LEAF:
-                right = flat.take(offset + tables.feature.take(node)) > self.threshold.take(node)
-                node = tables.children.take(2 * node + right)
-                inner = tables.inner.take(node)
-                n_inner = int(np.count_nonzero(inner))
-                if n_inner <= SHRINK * node.size:
-                    if active is None:
-                        active = np.arange(len(block))
-                    leaf[active] = node
-                    if n_inner == 0:
-                        break
-                    kept = np.flatnonzero(inner)
-                    offset, node, active = offset.take(kept), node.take(kept), active.take(kept)
-            total += self.probability.take(leaf, axis=0)
-        return total / self.roots.size
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the forest as named arrays."""
@@ -247,24 +224,6 @@ class Forest:
         return cls(**arrays, n_features=n_features)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Tables:
-    """The forest's tables in the integer type that NumPy indexes with; a leaf looks at feature 0 and stays."""
-
-    feature: NDArray[np.intp]
-    children: NDArray[np.intp]
-    inner: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, forest: Forest) -> _Tables:
-        """Make the tables once per prediction."""
-        return cls(
-            feature=np.maximum(forest.feature, 0).astype(np.intp),
-            children=forest.children.ravel().astype(np.intp),
-            inner=forest.feature != LEAF,
-        )
-
-
 def check_forest_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that `Forest.fit` does not take from a configuration."""
     for name in parameters:
@@ -272,16 +231,10 @@ def check_forest_parameters(parameters: Mapping[str, Any]) -> None:
             raise UnknownNameError(f"the forest has no parameter '{name}'{suggestion(name, FOREST_PARAMETERS)}")
 
 
-def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Largest float32 not above the threshold: samples are float32, so every comparison keeps its outcome."""
-    rounded = threshold.astype(np.float32)
-    above = rounded.astype(np.float64) > threshold
-    return np.where(above, np.nextafter(rounded, np.float32(-np.inf)), rounded).astype(np.float32)
-
-
-def _checked_samples(
+def checked_samples(
     curves: ArrayLike, labels: ArrayLike, n_classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return samples (N, F) and classes (N,) that belong together, else raise `TrainingError`."""
     samples, classes = np.asarray(curves, dtype=np.float32), np.asarray(labels)
     if len(samples) == 0 or classes.shape != (len(samples),):
         raise TrainingError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ModelError, ThermoQCError, choose
+from thermo_qc.models.classical import Classical, Encoder, Features, headless, load_classifier
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import read_model_file
 from thermo_qc.models.trained import KINDS, TrainedModel
@@ -107,17 +108,19 @@ def load_trained(path: Path | str) -> TrainedModel:
 
 
 def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TrainedModel:
-    groups = {name: _group(arrays, name) for name in ("representation", "forest", "network")}
+    groups = {name: _group(arrays, name) for name in ("representation", "forest", "network", "classifier", "encoder")}
     if sum(map(len, groups.values())) != len(arrays):
         raise ModelError("the file holds arrays that belong to no part of a model; train the model again")
     representation = load_representation(description["representation"], groups["representation"])
     names, kind = tuple(map(str, description["class_names"])), description["kind"]
-    network = forest = None
+    network = forest = classical = None
     if kind == "forest":
         width = representation.n_steps * representation.n_curve_channels
         forest = Forest.from_arrays(groups["forest"], n_features=width)
         if forest.n_classes != len(names):
             raise ModelError(f"the forest knows {forest.n_classes} classes, the model names {len(names)}")
+    elif kind == "classical":
+        classical = _classical(description, groups["classifier"], groups["encoder"], representation, len(names))
     elif kind in KINDS:
         parameters = dict(description["parameters"])
         if kind == "segmentation":
@@ -134,9 +137,41 @@ def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
         class_depths_mm=tuple(math.nan if depth is None else float(depth) for depth in description["class_depths_mm"]),
         network=network,
         forest=forest,
+        classical=classical,
         parameters=dict(description["parameters"]),
         metadata=dict(description["metadata"]),
     )
+
+
+def _classical(
+    description: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, NDArray[Any]],
+    representation: AnyRepresentation,
+    n_classes: int,
+) -> Classical:
+    about, encoder = description["classical"], None
+    if about["encoder"] is not None:
+        made = dict(about["encoder"])
+        if made["kind"] not in {"curve", "segmentation"}:
+            raise ModelError(f"the encoder is of kind '{made['kind']}', which has no network; train the model again")
+        fresh = build_network(
+            made["kind"],
+            made["name"],
+            representation=representation,
+            n_classes=int(made["n_classes"]),
+            parameters={**made["parameters"], **({"encoder_weights": "none"} if made["kind"] != "curve" else {})},
+        )
+        encoder = Encoder(**made, network=_filled(headless(fresh, made["name"]), weights))
+    features = Features(kind=about["features"], encoder=encoder)
+    n_features = int(about["n_features"])
+    if features.n_features(representation) not in {None, n_features}:
+        raise ModelError(
+            f"the classifier decides on {n_features} features, its representation gives "
+            f"{features.n_features(representation)}; train the model again"
+        )
+    classifier = load_classifier(description["name"], arrays, n_features=n_features, n_classes=n_classes)
+    return Classical(features=features, classifier=classifier)
 
 
 def _filled(network: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> nn.Module:

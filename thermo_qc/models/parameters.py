@@ -7,7 +7,7 @@ from typing import Any
 
 from thermo_qc.errors import ConfigError, UnknownNameError, suggestion
 
-__all__ = ["check_names", "fraction", "integer", "integers", "one_of", "switch"]
+__all__ = ["check_names", "fraction", "integer", "integers", "number", "one_of", "switch"]
 
 
 def check_names(what: str, parameters: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -42,6 +42,13 @@ def fraction(name: str, value: Any) -> float:
     """Return `value` as a number with 0 <= value < 1, else raise `ConfigError`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise ConfigError(f"model parameter '{name}' is {value!r}, expected a number from 0 to below 1")
+    return float(value)
+
+
+def number(name: str, value: Any, low: float, high: float) -> float:
+    """Return `value` as a number from `low` to `high`, else raise `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ConfigError(f"model parameter '{name}' is {value!r}, expected a number from {low:g} to {high:g}")
     return float(value)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, ModelError
 from thermo_qc.models.calibrated import checked_temperature, tempered
+from thermo_qc.models.classical import Classical
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
 from thermo_qc.representation import AnyRepresentation, CurveField, PhysicalRepresentation
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "ModelView", "TrainedModel"]
 
-KINDS = ("curve", "segmentation", "forest")
+KINDS = ("curve", "segmentation", "forest", "classical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,10 +34,11 @@ class TrainedModel:
 
     Parameters
     ----------
-    kind : {"curve", "segmentation", "forest"}
-        What the model looks at: pixel curves with a network, stacks, or pixel curves with trees.
+    kind : {"curve", "segmentation", "forest", "classical"}
+        What the model looks at: pixel curves with a network, stacks, pixel curves with trees, or features of a pixel
+        with a classical classifier.
     name : str
-        Name in `CURVE_MODELS` or `SEGMENTERS`, or "forest".
+        Name in `CURVE_MODELS`, `SEGMENTERS` or `CLASSIFIERS`.
     representation : Representation or PhysicalRepresentation
         Fitted recipe from a recording to the model's input.
     class_names : tuple of str
@@ -47,6 +49,8 @@ class TrainedModel:
         For kinds "curve" and "segmentation".
     forest : Forest, optional
         For kind "forest".
+    classical : Classical, optional
+        For kind "classical".
     parameters : dict
         The network's own parameters, to build it again; by default those that it was built with.
     metadata : dict
@@ -58,13 +62,14 @@ class TrainedModel:
         When the parts do not belong together.
     """
 
-    kind: Literal["curve", "segmentation", "forest"]
+    kind: Literal["curve", "segmentation", "forest", "classical"]
     name: str
     representation: AnyRepresentation
     class_names: tuple[str, ...]
     class_depths_mm: tuple[float, ...]
     network: nn.Module | None = None
     forest: Forest | None = None
+    classical: Classical | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -75,9 +80,11 @@ class TrainedModel:
         object.__setattr__(self, "class_depths_mm", tuple(float(depth) for depth in self.class_depths_mm))
         if self.kind not in KINDS:
             raise ModelError(f"model kind is '{self.kind}', expected one of {', '.join(KINDS)}")
-        if (self.forest is None) != (self.kind != "forest") or (self.network is None) != (self.kind == "forest"):
+        part = self.kind if self.kind in {"forest", "classical"} else "network"
+        if [name for name in ("network", "forest", "classical") if getattr(self, name) is not None] != [part]:
             raise ModelError(
-                f"a model of kind '{self.kind}' came with the wrong part; a forest needs trees, the others a network"
+                f"a model of kind '{self.kind}' came with the wrong part; a forest needs trees, a classical model its "
+                "classifier, the others a network"
             )
         if len(self.class_names) < 2 or len(self.class_depths_mm) != len(self.class_names):
             raise ModelError(
@@ -192,6 +199,19 @@ class TrainedModel:
             raise ConfigError(
                 f"test-time turns (tta) need a segmentation model, this is a model of kind '{self.kind}'; leave tta out"
             )
+        if self.classical is not None:
+            found = self.classical.probabilities(
+                self.representation,
+                sequence,
+                device=device,
+                batch_size=batch_size,
+                tile_px=tile_px,
+                overlap=overlap,
+                region=region,
+                sound_mask=sound_mask,
+            )
+            flat = tempered(found, self.temperature)
+            return self._view(sequence, np.ascontiguousarray(flat.T).reshape(self.n_classes, *sequence.frame_shape))
         assert not isinstance(self.representation, PhysicalRepresentation)
         field = self.representation.curve_field(sequence, region=region, sound_mask=sound_mask)
         flat = self.curve_probabilities(field, device=device, batch_size=batch_size)
@@ -349,12 +369,15 @@ class TrainedModel:
             "class_names": list(self.class_names),
             "class_depths_mm": [depth if math.isfinite(depth) else None for depth in self.class_depths_mm],
             "metadata": json_types(self.metadata),
+            **({} if self.classical is None else {"classical": json_types(self.classical.description())}),
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         arrays = {f"representation.{name}": values for name, values in self.representation.arrays().items()}
         if self.forest is not None:
             arrays |= {f"forest.{name}": values for name, values in self.forest.arrays().items()}
+        if self.classical is not None:
+            arrays |= self.classical.arrays()
         if self.network is not None:
             state = self.network.state_dict()
             arrays |= {f"network.{name}": value.detach().cpu().numpy() for name, value in state.items()}

@@ -150,8 +150,9 @@ def training_blocks(run: RunFolder) -> list[Block]:
         return []
     if not run.histories:
         kind = ((run.record.get("experiment") or {}).get("model") or {}).get("kind")
-        if kind == "forest":
-            return [Paragraph(text="A random forest is not trained in epochs, so there is no training curve.")]
+        if kind in {"forest", "classical"}:
+            name = "random forest" if kind == "forest" else "classical classifier"
+            return [Paragraph(text=f"A {name} is not trained in epochs, so there is no training curve.")]
         return [Missing(text="no history.csv was found, so the training curves are not drawn.")]
     caption = (
         "Loss after every epoch; one colour per fold. Solid: on the training pixels. Dashed: on pixels kept back for "

@@ -16,6 +16,7 @@ __all__ = ["configuration_blocks", "data_table", "provenance_blocks", "story_blo
 KINDS = {
     "curve": "a curve network, which classifies each pixel from its own temperature curve",
     "segmentation": "a segmentation network, which classifies all pixels of a plate together from a stack of images",
+    "classical": "a classical classifier, which decides on a few numbers of each pixel",
     "forest": "a random forest, the classical baseline, which classifies each pixel from its own temperature curve",
 }
 

@@ -268,6 +268,31 @@ class Representation:
             mode=self.neighbourhood_mode,
         )
 
+    @property
+    def n_tsr_channels(self) -> int:
+        """Coefficients of a pixel's polynomial, with its neighbourhood's."""
+        return n_neighbourhood_channels(self.neighbourhood, self.neighbourhood_mode, self.tsr_order + 1)
+
+    def tsr_field(
+        self,
+        sequence: ThermalSequence,
+        *,
+        region: NDArray[np.bool_] | None = None,
+        sound_mask: NDArray[np.bool_] | None = None,
+    ) -> CurveField:
+        """Return the coefficients of the logarithmic polynomial as curves of a single step, as for `curve_field`."""
+        self._check_fitted()
+        del sound_mask  # coefficients are compared with nothing
+        prepared = self._prepare(sequence, region)
+        images = scaled_feature(self, "tsr", prepared)
+        return CurveField(
+            pixels=np.ascontiguousarray(images.reshape(len(images), -1).T)[:, None, :],
+            seen=prepared.valid.ravel(),
+            frame_shape=sequence.frame_shape,
+            size=self.neighbourhood,
+            mode=self.neighbourhood_mode,
+        )
+
     def stack(
         self,
         sequence: ThermalSequence,

@@ -16,6 +16,7 @@ from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.models import TrainedModel, load_trained, to_device
 from thermo_qc.training.calibration import Calibration, fit_temperature
+from thermo_qc.training.classical import portable_parameters
 from thermo_qc.training.datasets import Case
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress
@@ -130,7 +131,7 @@ def train_model(
         representation=representation,
         class_names=tuple(class_names),
         class_depths_mm=tuple(class_depths_mm),
-        parameters=dict(experiment.model.parameters),
+        parameters=dict(settings["experiment"]["model"]["parameters"]),
         metadata={**_inherited(start, experiment, class_names), **(metadata or {}), "signature": signature, **settings},
         **core,
     )
@@ -155,6 +156,8 @@ def _settings(
 ) -> dict[str, Any]:
     """Collect what decides a run's figures, in JSON types; the experiment's name, data paths and folds do not."""
     dump = experiment.model_dump(mode="json", include={"representation", "model", "train"})
+    if experiment.model.kind == "classical":
+        dump["model"]["parameters"] = portable_parameters(experiment.model)
     if start is not None:
         dump["train"]["transfer"]["from"] = f"sha256:{start.sha256}"  # wherever its file lies
         if keep_representation:
@@ -172,9 +175,10 @@ def _start(experiment: ExperimentConfig, start: TrainedModel | None) -> TrainedM
     source = experiment.train.transfer.source
     if start is None:
         start = None if source is None else load_start(source)
-    if start is not None and experiment.model.kind == "forest":
+    if start is not None and experiment.model.kind in {"forest", "classical"}:
         raise ConfigError(
-            "train.transfer.from: a forest is always grown anew and cannot start from another model; leave it out"
+            f"train.transfer.from: a {experiment.model.kind} model is always made anew and cannot start from another; "
+            "leave it out (classical models may take a network's features: model.parameters.features: encoder)"
         )
     return None if start is None else checked_start(start, source or "the model to start from")
 

@@ -46,7 +46,7 @@ def load_experiment(
     config_path: Path, *, manifest: Path | None = None, overrides: tuple[str, ...] = (), seed: int | None = None
 ) -> Experiment:
     """Load a configuration and the recordings of its manifest."""
-    config = load_config(ExperimentConfig, config_path, overrides)
+    config = _with_encoder(load_config(ExperimentConfig, config_path, overrides), config_path)
     path = manifest_path(config_path, config.data.manifest, manifest)
     recordings = load_recordings(load_manifest(path), config.data.class_scheme)
     check_fits(recordings, Representation.from_config(config.representation))
@@ -56,6 +56,15 @@ def load_experiment(
         seed=config.seed if seed is None else seed,
         start=_start_of(config_path, config.train.transfer.source),
     )
+
+
+def _with_encoder(config: ExperimentConfig, config_path: Path) -> ExperimentConfig:
+    """Let a relative path of ``model.parameters.encoder`` count from the configuration file, when it exists there."""
+    source = config.model.parameters.get("encoder")
+    if config.model.kind != "classical" or not isinstance(source, str) or not (config_path.parent / source).exists():
+        return config
+    parameters = {**config.model.parameters, "encoder": str(config_path.parent / source)}
+    return config.model_copy(update={"model": config.model.model_copy(update={"parameters": parameters})})
 
 
 def _start_of(config_path: Path, source: str | None) -> TrainedModel | None:
