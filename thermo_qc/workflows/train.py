@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from thermo_qc.io import load_manifest, write_json, write_text
 from thermo_qc.representation import Representation
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depths_mm, load_recordings, manifest_path
 from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.predict_folder import remove_litter
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
 
 if TYPE_CHECKING:
@@ -115,6 +117,8 @@ def start_run(
     run = open_run(
         output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume
     )
+    if run.continued and "MASTER_ADDR" not in os.environ:  # other machines may be writing just now
+        remove_litter(output)
     with undone_if_refused(run):
         write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
         run.update(
