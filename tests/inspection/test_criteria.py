@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from thermo_qc.config import ProcedureConfig, load_config
 from thermo_qc.errors import ConfigError, InputError, UnknownNameError
 from thermo_qc.inspection import Criteria, CriteriaRegion, Limit, Uncertain, load_criteria
 
@@ -89,9 +90,7 @@ def test_other_bad_criteria_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="max_equivalent_diameter_mm"):
         load_criteria(written(tmp_path, limits=[{"max_equivalent_diametre_mm": 1}]))
     with pytest.raises(ConfigError, match="2 regions 'r'"):
-        load_criteria(
-            written(tmp_path, regions=[{"name": "r", "rectangle_mm": [0, 0, 1, 1], "limits": [SIZE]}] * 2)
-        )
+        load_criteria(written(tmp_path, regions=[{"name": "r", "rectangle_mm": [0, 0, 1, 1], "limits": [SIZE]}] * 2))
     with pytest.raises(ConfigError, match="second one not smaller"):
         load_criteria(written(tmp_path, limits=[SIZE], uncertain={"possible_from": 0.9}))
     with pytest.raises(ConfigError, match="detectability limits"):
@@ -110,7 +109,9 @@ def test_limits_that_fit_together_are_kept(tmp_path: Path) -> None:
         {"depth_mm": [3, 6], "max_area_mm2": 90},
         {"min_spacing_mm": 5},
     ]
-    criteria = load_criteria(written(tmp_path, limits=limits, regions=[{"name": "r", "polygon_mm": SQUARE, "ignore": 1}]))
+    criteria = load_criteria(
+        written(tmp_path, limits=limits, regions=[{"name": "r", "polygon_mm": SQUARE, "ignore": 1}])
+    )
     assert len(criteria.limits) == len(limits)
     assert criteria.regions[0].ignore
 
@@ -136,3 +137,10 @@ def test_a_region_holds_its_points() -> None:
 
 def test_uncertain_has_sane_defaults() -> None:
     assert Uncertain().possible_from < 0.5 < Uncertain().certain_from
+
+
+def test_the_example_of_a_procedure_is_understood() -> None:
+    path = Path(__file__).parents[2] / "configs" / "procedures" / "example.yaml"
+    procedure = load_config(ProcedureConfig, path)
+    assert procedure.part.serial_number == "0001"
+    assert procedure.equipment.camera_serial_number is None

@@ -61,7 +61,7 @@ def _fields(result: Prediction) -> dict[str, Any]:
         "result": text_of_stem(result.stem),
         "n_indications": result.n_indications,
         "defect_fraction": result.defect_fraction,
-        **({"verdict": result.verdict} if getattr(result, "verdict", "") else {}),
+        **({"verdict": verdict} if (verdict := getattr(result, "verdict", "")) else {}),
         **({} if result.skipped else seconds),
     }
 

@@ -14,7 +14,7 @@ __all__ = [
     "SurfaceConfig",
 ]
 
-Field = str | float | None
+Field = str | int | float | None
 
 
 class PartConfig(Strict):

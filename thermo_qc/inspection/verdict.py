@@ -296,7 +296,8 @@ def _words(limit: Limit) -> str:
         parts.append(f"equivalent diameter at most {limit.max_equivalent_diameter_mm:g} mm")
     if limit.max_number is not None:
         window = "" if limit.within_mm is None else f" in any {limit.within_mm:g} x {limit.within_mm:g} mm"
-        parts.append(f"at most {limit.max_number} indications{window}")
+        count = "no indication" if limit.max_number == 0 else f"at most {limit.max_number} indications"
+        parts.append(f"{count}{window}")
     if limit.min_spacing_mm is not None:
         parts.append(f"at least {limit.min_spacing_mm:g} mm apart")
     if limit.max_total_fraction is not None:
@@ -324,25 +325,21 @@ def _sizes(limit: Limit, items: Sequence[Measured], pitch: float) -> list[tuple[
         if not maybe or high <= allowed:
             continue
         if surely and low > allowed:
-            size = _size_text(limit, low, high, item, pitch)
+            size = _size_text(limit, item)
             found.append(("fail", f"{describe(item)} has {size}", (item.id,)))
             continue
-        found.append(
-            ("uncertain", f"{describe(item)} {_why_open(limit, item, (low, high), allowed, pitch)}", (item.id,))
-        )
+        found.append(("uncertain", f"{describe(item)} {_why_open(limit, item, (low, high), allowed)}", (item.id,)))
     return found
 
 
-def _size_text(limit: Limit, low: float, high: float, item: Measured, pitch: float) -> str:
-    nominal = item.indication.equivalent_diameter_mm
-    shown = high if nominal is None else nominal
+def _size_text(limit: Limit, item: Measured) -> str:
+    shown = item.indication.equivalent_diameter_mm or 0.0
     if limit.max_area_mm2 is not None:
         return f"an area of {np.pi * shown**2 / 4:.3g} mm²"
     return f"a diameter of {shown:.3g} mm"
 
 
-def _why_open(limit: Limit, item: Measured, sizes: tuple[float, float], allowed: float, pitch: float) -> str:
-    del pitch
+def _why_open(limit: Limit, item: Measured, sizes: tuple[float, float], allowed: float) -> str:
     low, high = sizes
     surely, _ = _concerned(limit, item)
     if limit.max_area_mm2 is not None:
@@ -379,7 +376,7 @@ def _number(
     low, low_ids = _most_within(certain, limit.within_mm)
     high, high_ids = _most_within(possible, limit.within_mm)
     if low > allowed:
-        return "fail", f"{low} indications", low_ids
+        return "fail", f"{low} indication{'s' * (low > 1)}", low_ids
     if high > allowed:
         return "uncertain", f"{low} certain and {high} possible indications", high_ids
     return "pass", "", ()

@@ -46,7 +46,8 @@ def write_part_page(record: Mapping[str, Any], maps: PartMaps, path: Path) -> No
     if verdict is not None:
         first = str(verdict["reasons"][0])
         more = len(verdict["reasons"]) - 1
-        text = f"{first}{f' (and {more} more reasons)' if more > 0 else ''}"
+        others = f" (and {more} more reason{'s' * (more > 1)})" if more > 0 else ""
+        text = f"{first}{others}"
         banner = {"kind": verdict["word"], "word": BANNERS[verdict["word"]], "text": text}
     page = _render(
         title=f"Inspection: {part_title(record)}",

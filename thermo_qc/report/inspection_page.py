@@ -305,7 +305,7 @@ def _layers(
         outlines.append(("break or may break a limit", "fail", edge_path(np.isin(maps.labels, failing)), True))
     if suspects:
         outlines.append(("suspect places", "suspect", edge_path(np.isin(maps.labels, suspects)), False))
-    inverse = np.linalg.inv(matrix)
+    inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     for region in regions:
         corners = project(inverse, np.asarray(region.outline_mm, dtype=np.float64) + 0.5) + 0.5
         outlines.append((f"region {region.name}", "region", corner_path(corners.tolist()), True))

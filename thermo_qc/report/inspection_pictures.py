@@ -228,7 +228,7 @@ def draw_on_plate(
             quads = pixels[:, None, ::-1] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
             axes.add_collection(
                 PolyCollection(
-                    project(matrix, quads.astype(np.float64)),
+                    list(project(matrix, quads.astype(np.float64))),
                     facecolors=colours[index],
                     edgecolors=colours[index],
                     linewidths=0.2,

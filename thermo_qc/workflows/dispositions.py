@@ -54,7 +54,7 @@ class Disposition:
 
 
 def append_disposition(path: Path, *, indication: int, word: str, by: str, why: str, result_sha256: str) -> Disposition:
-    """Append a disposition to a file, flushed to the disk; earlier lines are never touched.
+    """Append a disposition to a file, flushed to the disk; whole earlier lines are never touched.
 
     Raises
     ------
@@ -81,11 +81,8 @@ def append_disposition(path: Path, *, indication: int, word: str, by: str, why: 
     )
     line = json.dumps(asdict(entry), ensure_ascii=True) + "\n"
     try:
-        with path.open("a+b") as file:
-            if file.seek(0, os.SEEK_END) > 0:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # a line that a power cut left unfinished
-                    line = "\n" + line
+        _drop_unfinished(path)
+        with path.open("ab") as file:
             file.write(line.encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
@@ -94,6 +91,17 @@ def append_disposition(path: Path, *, indication: int, word: str, by: str, why: 
             f"{path} cannot be written: {error.strerror or error}; check permissions and space"
         ) from error
     return entry
+
+
+def _drop_unfinished(path: Path) -> None:
+    """Remove a last line without its end: a crash cut it off, and nobody was told that it was written."""
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
 
 
 def read_dispositions(path: Path) -> tuple[Disposition, ...]:
