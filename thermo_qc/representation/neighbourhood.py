@@ -150,4 +150,4 @@ class CurveField:
             other = neighbour != index
             total[other] += own[other] - self.pixels[neighbour[other]]
             number += other
-        return [total / np.maximum(number, 1.0)[:, None, None]]
+        return [np.asarray(total / np.maximum(number, 1.0)[:, None, None], dtype=np.float32)]

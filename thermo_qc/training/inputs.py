@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thermo_qc.errors import ConfigError, TrainingError
-from thermo_qc.representation import Representation
+from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.datasets import Case, class_counts
 from thermo_qc.training.neighbours import Curves, GatheredCurves
@@ -119,7 +119,7 @@ def hold_out_cases(cases: Sequence[Case], fraction: float, seed: int) -> tuple[l
     return [case for i, case in enumerate(cases) if i not in held], [case for i, case in enumerate(cases) if i in held]
 
 
-def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Curves, Tensor]:
+def curves_of(cases: Sequence[Case], representation: AnyRepresentation) -> tuple[Curves, Tensor]:
     """Return the labelled pixels' curves, float32 (N, T, C), and classes, uint8 (N,); curves with gaps are left out.
 
     A representation gives a pixel without values zeros only.
@@ -133,8 +133,12 @@ def curves_of(cases: Sequence[Case], representation: Representation) -> tuple[Cu
     return curves, labels
 
 
-def curves_by_case(cases: Sequence[Case], representation: Representation) -> tuple[Curves, Tensor, NDArray[np.int64]]:
+def curves_by_case(
+    cases: Sequence[Case], representation: AnyRepresentation
+) -> tuple[Curves, Tensor, NDArray[np.int64]]:
     """Return what `curves_of` returns, and the case of each curve, int64 (N,)."""
+    if isinstance(representation, PhysicalRepresentation):
+        raise ConfigError("the physical representation gives stacks, no curves; train a segmentation model on it")
     alone = representation.neighbourhood == 1
     pixels, parts, fields = [], [], []
     for case in cases:
@@ -161,7 +165,7 @@ def curves_by_case(cases: Sequence[Case], representation: Representation) -> tup
 
 
 def stacks_of(
-    cases: Sequence[Case], representation: Representation
+    cases: Sequence[Case], representation: AnyRepresentation
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.uint8]]]:
     """Return each case's stack, float32 (C, Y, X), and classes (Y, X); pixels with gaps become 0 and are ignored."""
     stacks, labels = [], []

@@ -58,4 +58,5 @@ class DepthKeepingModule(SegmentationModule):
         with torch.no_grad():
             known = self._teacher[0](inputs)[:, n_classes:]
         difference = (outputs[:, n_classes:] - known).movedim(1, -1)[defect].float()
-        return loss + difference.square().mean()
+        total: Tensor = loss + difference.square().mean()
+        return total

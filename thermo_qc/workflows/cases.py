@@ -13,7 +13,7 @@ from thermo_qc.errors import ConfigError, MissingFactError, ModelError, Sequence
 from thermo_qc.evaluation import FoldItem, diffusion_length_mm
 from thermo_qc.io import Manifest, ManifestEntry, entry_plate, load_entry, read_region, sha256_of
 from thermo_qc.plate import BINARY, ClassScheme, PlateSpec
-from thermo_qc.representation import Representation, neighbourhood_radius_mm
+from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation, neighbourhood_radius_mm
 from thermo_qc.sequence import ThermalSequence, Truth
 
 __all__ = ["LabelledRecording", "check_fits", "check_frames", "class_depths_mm", "frames_bytes", "load_recordings"]
@@ -195,7 +195,7 @@ def check_frames(sequence: ThermalSequence, name: str) -> None:
         )
 
 
-def check_fits(recordings: list[LabelledRecording], representation: Representation) -> None:
+def check_fits(recordings: list[LabelledRecording], representation: AnyRepresentation) -> None:
     """Refuse a recording that a model's time axis does not fit, before anything is trained or predicted.
 
     Raises
@@ -205,7 +205,10 @@ def check_fits(recordings: list[LabelledRecording], representation: Representati
     """
     for recording in recordings:
         try:
-            representation.time.steps_s(recording.sequence)
+            if isinstance(representation, PhysicalRepresentation):
+                representation.bins_of(recording.sequence)
+            else:
+                representation.time.steps_s(recording.sequence)
         except (ModelError, MissingFactError) as error:
             raise type(error)(f"recording '{recording.key}' ({recording.entry.recording}): {error}") from error
 

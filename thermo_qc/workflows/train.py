@@ -104,7 +104,7 @@ def start_run(
     """Open the run folder of an experiment and write down what will run."""
     data = [recording.record() for recording in experiment.recordings]
     dump = experiment.config.model_dump(mode="json")
-    identity = {
+    identity: dict[str, Any] = {
         "experiment": {key: value for key, value in dump.items() if key != "data"}
         | {"class_scheme": dump["data"]["class_scheme"]},
         "data": [(entry["key"], entry["sha256"], entry["acquisition"], entry["condition"]) for entry in data],

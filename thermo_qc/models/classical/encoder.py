@@ -84,7 +84,8 @@ class Encoder:
             stack = representation.stack(sequence, region=region, sound_mask=sound_mask)
 
             def whole(images: NDArray[np.float32]) -> NDArray[np.float32]:
-                return ask(np.ascontiguousarray(images)[None])[0]
+                features: NDArray[np.float32] = ask(np.ascontiguousarray(images)[None])[0]
+                return features
 
             images = whole(stack) if tile_px is None else blend_tiles(whole, stack, tile_px=tile_px, overlap=overlap)
             flat = images.reshape(len(images), -1)

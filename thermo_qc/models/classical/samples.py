@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +121,10 @@ def _shares(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     taken = np.zeros_like(counts)
     while taken.sum() < min(total, counts.sum()):
         left = np.flatnonzero(taken < counts)
-        more = max(1, (total - int(taken.sum())) // left.size)
-        taken[left] = np.minimum(taken[left] + more, counts[left])
+        rest = total - int(taken.sum())
+        if rest < left.size:
+            left = left[:rest]
+        taken[left] = np.minimum(taken[left] + max(1, rest // left.size), counts[left])
     return np.maximum(taken, np.minimum(counts, 3))
 
 
@@ -134,7 +136,7 @@ def spread(shares: NDArray[np.float64], present: NDArray[Any], n_classes: int) -
 
 
 def checked_arrays(
-    arrays: dict[str, NDArray[Any]], shapes: dict[str, tuple[str, Sequence[int | None]]], what: str
+    arrays: dict[str, NDArray[Any]], shapes: Mapping[str, tuple[str, Sequence[int | None]]], what: str
 ) -> None:
     """Refuse arrays that are not of the names, types and shapes (None: any length) that `what` keeps.
 
