@@ -218,14 +218,15 @@ def _guard_px(recording: LabelledRecording, guard_mm: float | None) -> int:
     """Width of the guard: as asked, else the diffusion length as far as the plate has room for it."""
     pitch = recording.sequence.pixel_pitch_mm
     if guard_mm is not None and pitch is not None:
-        return int(math.ceil(guard_mm / pitch))
+        return math.ceil(guard_mm / pitch)
     wanted = recording.fold_item().guard_mm
-    largest = int(round(_LARGEST_GUARD * min(recording.class_map.shape)))
+    smaller: int = min(recording.class_map.shape)
+    largest = round(_LARGEST_GUARD * smaller)
     if pitch is None or wanted is None:
         return min(_UNKNOWN_GUARD_PX, largest)
     if wanted / pitch > largest:
         log.info("the guard is %d px wide; heat diffuses over %.0f px in this recording", largest, wanted / pitch)
-    return int(min(largest, math.ceil(wanted / pitch)))
+    return min(largest, math.ceil(wanted / pitch))
 
 
 def _compare(
