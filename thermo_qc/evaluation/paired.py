@@ -119,20 +119,20 @@ def paired_bootstrap(
     values = (_value(statistic, ours), _value(statistic, theirs))
     common: dict[str, Any] = {"first": values[0], "second": values[1], "difference": values[1] - values[0]}
     common |= {"n_groups": len(names), "confidence": confidence, "n_resamples": n_resamples}
-    nothing = {"low": float("nan"), "high": float("nan")}
+    without: dict[str, Any] = {**common, "low": float("nan"), "high": float("nan")}
     if len(names) < _FEWEST_GROUPS:
         reason = f"{len(names)} groups are too few to resample; at least {_FEWEST_GROUPS} are needed"
-        return PairedDifference(**common, **nothing, n_undefined=0, reason=reason)
+        return PairedDifference(**without, n_undefined=0, reason=reason)
     if np.isnan(common["difference"]):
         reason = "the metric does not exist for one of the methods"
-        return PairedDifference(**common, **nothing, n_undefined=0, reason=reason)
+        return PairedDifference(**without, n_undefined=0, reason=reason)
     draws = rng.integers(0, len(names), size=(n_resamples, len(names)))
     differences = np.array([_difference(statistic, ours, theirs, draw) for draw in draws])
     known = differences[np.isfinite(differences)]
     lost = n_resamples - known.size
     if lost > _MOST_UNDEFINED * n_resamples:
         reason = f"the metric does not exist in {lost} of {n_resamples} resamples; more groups with defects are needed"
-        return PairedDifference(**common, **nothing, n_undefined=lost, reason=reason)
+        return PairedDifference(**without, n_undefined=lost, reason=reason)
     tail = (1 - confidence) / 2
     low, high = np.quantile(known, (tail, 1 - tail))
     return PairedDifference(**common, low=float(low), high=float(high), n_undefined=lost)

@@ -218,7 +218,7 @@ def _ranks(probability: Floats) -> NDArray[np.int64]:
     with np.errstate(divide="ignore"):
         odds = np.log(probability) - np.log1p(-probability)
     place = (np.clip(odds, -_REACH, _REACH) + _REACH) / (2 * _REACH)
-    return np.minimum((place * _N_RANKS).astype(np.int64), _N_RANKS - 1)
+    return np.asarray(np.minimum((place * _N_RANKS).astype(np.int64), _N_RANKS - 1))
 
 
 def _reliability(probability: Floats, true: NDArray[np.bool_]) -> Floats:
