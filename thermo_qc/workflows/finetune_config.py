@@ -127,5 +127,6 @@ def _of_corpus_training(given: dict[str, Any]) -> dict[str, Any]:
     terms: list[dict[str, Any]] = [{"class_weights": [1.0, float(given.get("defect_weight", 1.0))]}]
     if given.get("dice"):
         terms.append({"name": "dice", "weight": given["dice"]})
-    kept: dict[str, Any] = {name: given[name] for name in ("batch_size", "crop_px", "gradient_clip", "precision") if name in given}
+    same = ("batch_size", "crop_px", "gradient_clip", "precision")
+    kept: dict[str, Any] = {name: given[name] for name in same if name in given}
     return {**kept, "losses": terms, "optimiser": {name: given[name] for name in names if name in given}}
