@@ -12,12 +12,57 @@ from thermo_qc.models import SEGMENTERS, build_segmenter, encoder_names, paramet
 from thermo_qc.models.segmenter import Segmenter
 
 SMALL = {"encoder_depth": 3}
+THIN = {
+    "upernet": {"decoder_channels": 32},
+    "dpt": {"decoder_intermediate_channels": [16, 16, 16, 16], "decoder_fusion_channels": 16},
+}
+SLOW_ENCODERS = (
+    "resnet18", "vgg11", "inceptionv4", "inceptionresnetv2", "efficientnet-b0", "densenet121", "mobilenet_v2",
+    "mobileone_s0", "mit_b0", "dpn68", "tu-resnet10t", "tu-convnext_atto", "tu-vit_tiny_patch16_224",
+    "tu-swin_tiny_patch4_window7_224",
+)  # fmt: skip
+
+
+def tiny(name: str, **more) -> Segmenter:
+    encoder = "tu-test_vit" if name == "dpt" else "tu-test_resnet"
+    return build_segmenter(name, in_channels=5, n_classes=3, encoder=encoder, **THIN.get(name, {}), **more)
 
 
 @pytest.fixture(scope="module")
 def networks() -> dict[str, Segmenter]:
     """Every decoder with the smallest encoder."""
-    return {name: build_segmenter(name, in_channels=5, n_classes=3) for name in SEGMENTERS}
+    return {name: tiny(name) for name in SEGMENTERS}
+
+
+def test_every_decoder_of_the_package_is_there():
+    import segmentation_models_pytorch as smp
+
+    named = {"Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus",
+             "UPerNet", "Segformer", "DPT"}  # fmt: skip
+    assert {name.lower() for name in named} == set(SEGMENTERS)
+    assert all(getattr(smp, name) is SEGMENTERS[name.lower()] for name in named)
+
+
+def test_a_network_that_needs_larger_frames_gets_them(networks):
+    assert networks["pan"].smallest_px == 128
+    assert networks["unet"].smallest_px == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SEGMENTERS))
+@pytest.mark.parametrize("encoder", SLOW_ENCODERS)
+def test_each_combination_works_or_is_refused_in_one_line(name, encoder):
+    try:
+        network = build_segmenter(name, in_channels=4, n_classes=3, encoder=encoder)
+    except ConfigError as error:
+        assert "take another encoder" in str(error)
+        assert "\n" not in str(error)
+        assert encoder != "resnet18" or name == "dpt"
+        return
+    network.train()
+    logits = network(torch.randn(1, 4, 32, 32))
+    assert logits.shape == (1, 3, 32, 32)
+    logits.mean().backward()
 
 
 @pytest.mark.parametrize("name", sorted(SEGMENTERS))
@@ -92,6 +137,13 @@ def test_names_of_encoders_are_known():
         ({"decoder_channels": [10**9]}, ConfigError, "'decoder_channels' is 1000000000"),
         ({"decoder_channels": [8, 8]}, ConfigError, "cannot be built with encoder 'resnet18'"),
         ({"name": "deeplabv3", "encoder": "densenet121"}, ConfigError, "take another encoder"),
+        ({"name": "deeplabv3plus", "encoder": "vgg11"}, ConfigError, "take another encoder"),
+        ({"name": "dpt", "encoder": "resnet18"}, ConfigError, "Only Timm encoders .* such as tu-vit_tiny_patch16_224"),
+        ({"name": "linknet", "encoder": "mit_b0"}, ConfigError, "not supported for Linknet; take another encoder"),
+        ({"name": "pan", "encoder_output_stride": 8}, ConfigError, "take another encoder"),
+        ({"name": "fpn", "decoder_merge_policy": "mean"}, ConfigError, "take another encoder .* or correct"),
+        ({"name": "pspnet", "psp_dropout": 1.5}, ConfigError, "'psp_dropout' is 1.5"),
+        ({"name": "linknet", "decoder_channels": [8]}, UnknownNameError, "'linknet' has no parameter"),
         ({"in_channels": 0}, ConfigError, "'in_channels' is 0"),
         ({"encoder_weights": "some.txt"}, ModelError, "neither 'none', 'imagenet' nor a file ending in"),
         ({"encoder_weights": "missing.pth"}, ModelError, "do not exist"),

@@ -62,10 +62,12 @@ def test_classical_models_learn_and_are_saved(cases, tmp_path, name, features):
     assert run(cases, settings, tmp_path).sha256 == model.sha256
 
 
-@pytest.mark.parametrize(("source", "n_features"), [("curve", 7), ("stack", 8)])
-def test_features_of_a_trained_network_are_used_again(cases, tmp_path, encoders, source, n_features):
+@pytest.mark.parametrize(
+    ("source", "name", "n_features"), [("curve", "logistic_regression", 7), ("stack", "random_forest", 8)]
+)
+def test_features_of_a_trained_network_are_used_again(cases, tmp_path, encoders, source, name, n_features):
     path = encoders[source]
-    settings = experiment("logistic_regression", {"features": "encoder", "encoder": str(path)})
+    settings = experiment(name, {**QUICK[name], "features": "encoder", "encoder": str(path)})
     model = run(cases, settings, tmp_path / "run")
     assert model.classical is not None
     assert model.classical.classifier.n_features == n_features

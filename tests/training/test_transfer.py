@@ -189,6 +189,7 @@ def test_depth_outputs_are_held_to_the_start(tmp_path):
     )
     model = run([case], settings, tmp_path / "on", start=start, **options)
     assert model.has_depth_head and model.metadata["depth_spread"] == 1.3
+    network.eval()
     module = DepthKeepingModule(
         network, teacher=network, loss=nn.CrossEntropyLoss(ignore_index=255), make_optimiser=None,
         rate_factor=None, class_names=NAMES[:2],
@@ -196,12 +197,11 @@ def test_depth_outputs_are_held_to_the_start(tmp_path):
     stack = torch.from_numpy(model.representation.stack(case.sequence))[None]
     target = torch.from_numpy(case.class_map)[None].long()
     assert module.logits_of(stack).shape[1] == 2
-    network.eval()
-    base = module.loss(module.logits_of(stack), target)
-    assert float(module.batch_loss(stack, target)) == pytest.approx(float(base), rel=1e-5)  # no distance yet
     with torch.no_grad():
+        base = module.loss(module.logits_of(stack), target)
+        assert float(module.batch_loss(stack, target)) == pytest.approx(float(base), rel=1e-5)  # no distance yet
         network.body.segmentation_head[0].bias[2] += 0.5
-    moved = module.batch_loss(stack, target) - module.loss(module.logits_of(stack), target)
+        moved = module.batch_loss(stack, target) - module.loss(module.logits_of(stack), target)
     assert float(moved) == pytest.approx(0.125, rel=1e-3)  # half of the two outputs' square difference
 
 

@@ -32,7 +32,7 @@ def test_one_recording_is_enough_and_a_strip_of_it_validates(home, capsys):
         np.testing.assert_array_equal(tuned.representation.arrays()[name], values)
     metrics = metrics_of(run)
     assert set(metrics["comparison"]) == {"data", "held_out"}
-    assert metrics["calibration"]["temperature"] == tuned.temperature
+    assert metrics["temperature_scaling"]["temperature"] == tuned.temperature
     held, whole = (metrics["comparison"][group]["before"]["metrics"]["n_pixels"] for group in ("held_out", "data"))
     assert 0.3 * whole < held < 0.5 * whole
     assert metrics["seen_in_training"] == ["b"]
@@ -48,7 +48,17 @@ def test_one_recording_is_enough_and_a_strip_of_it_validates(home, capsys):
 
 def test_before_and_after_are_compared_on_other_recordings(home):
     run = home / "validated"
-    command = ["finetune", home / "start", home / "b.yaml", "-o", run, "--epochs", "1", "--validate", home / "a.yaml"]
+    command = [
+        "finetune",
+        home / "start",
+        home / "list_b.yaml",
+        "-o",
+        run,
+        "--epochs",
+        "1",
+        "--validate",
+        home / "list_a.yaml",
+    ]
     assert main([*map(str, command), "--learning-rate", "0.00001"]) == 0
     metrics = metrics_of(run)
     assert set(metrics["comparison"]) == {"data", "validation"}
@@ -73,7 +83,7 @@ def test_before_and_after_are_compared_on_other_recordings(home):
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(home, capsys, options, message):
     run = home / "refused"
-    command = ["finetune", str(home / "start"), str(home / "b.yaml"), "-o", str(run), *options]
+    command = ["finetune", str(home / "start"), str(home / "list_b.yaml"), "-o", str(run), *options]
     try:
         code = main(command)
     except SystemExit as error:

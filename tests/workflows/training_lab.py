@@ -43,11 +43,18 @@ def recording(seed: int) -> ThermalSequence:
 
 
 def little_lab(folder: Path) -> Path:
-    """Write recordings a.h5 and b.h5, manifests a.yaml and b.yaml, and the run start."""
+    """Write recordings a.h5 and b.h5, manifests list_a.yaml and list_b.yaml, and the run start."""
     for seed, name in enumerate(("a", "b")):
         write_sequence(recording(seed), folder / f"{name}.h5")
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"recordings": [{"recording": f"{name}.h5"}]}))
+        (folder / f"list_{name}.yaml").write_text(yaml.safe_dump({"recordings": [{"recording": f"{name}.h5"}]}))
     (folder / "start.yaml").write_text(yaml.safe_dump(EXPERIMENT))
-    command = ["train", str(folder / "start.yaml"), "--manifest", str(folder / "a.yaml"), "-o", str(folder / "start")]
+    command = [
+        "train",
+        str(folder / "start.yaml"),
+        "--manifest",
+        str(folder / "list_a.yaml"),
+        "-o",
+        str(folder / "start"),
+    ]
     assert main(command) == 0
     return folder

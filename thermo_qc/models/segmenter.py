@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import segmentation_models_pytorch as smp
-from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPPPooling
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,14 +21,33 @@ __all__ = ["SEGMENTERS", "Segmenter", "build_segmenter", "encoder_names", "param
 SEGMENTERS: dict[str, Callable[..., Any]] = {
     "unet": smp.Unet,
     "unetplusplus": smp.UnetPlusPlus,
+    "manet": smp.MAnet,
+    "linknet": smp.Linknet,
+    "fpn": smp.FPN,
+    "pspnet": smp.PSPNet,
+    "pan": smp.PAN,
     "deeplabv3": smp.DeepLabV3,
     "deeplabv3plus": smp.DeepLabV3Plus,
-    "manet": smp.MAnet,
+    "upernet": smp.UPerNet,
+    "segformer": smp.Segformer,
+    "dpt": smp.DPT,
 }
-_PASSED_ON = ("encoder_depth", "decoder_channels", "decoder_attention_type", "decoder_pab_channels",
-              "decoder_atrous_rates", "decoder_aspp_dropout", "encoder_output_stride")  # fmt: skip
+_WHOLE_NUMBERS = {
+    "encoder_depth": (3, 5),
+    "encoder_output_stride": (8, 32),
+    "decoder_pab_channels": (1, 1024),
+    "decoder_pyramid_channels": (1, 4096),
+    "decoder_segmentation_channels": (1, 4096),
+    "decoder_fusion_channels": (1, 4096),
+    "psp_out_channels": (1, 4096),
+}
+_FRACTIONS = ("decoder_aspp_dropout", "decoder_dropout", "psp_dropout")
+_LISTS = ("decoder_channels", "decoder_atrous_rates", "decoder_intermediate_channels")
+_WORDS = ("decoder_attention_type", "decoder_merge_policy", "decoder_interpolation", "decoder_readout")
+_PASSED_ON = (*_WHOLE_NUMBERS, *_FRACTIONS, *_LISTS, *_WORDS)
+_KNOWN_TO_WORK = {"dpt": "plain vision transformers of timm such as tu-vit_tiny_patch16_224 work"}
 _MULTIPLE = 32
-_SMALLEST = 64
+_SIZES = (64, 128, 256)
 
 
 class _PooledNorm(nn.BatchNorm2d):
@@ -53,12 +72,17 @@ class Segmenter(nn.Module):
         1x1 convolution before pretrained encoders that insist on three channels.
     dropout : float
         Probability with which whole feature maps are dropped before the last convolution.
+    smallest_px : int
+        Edge of the smallest frame that the network works on.
     """
 
     build_parameters: dict[str, Any]
 
-    def __init__(self, body: Any, adapter: nn.Module | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self, body: Any, adapter: nn.Module | None = None, dropout: float = 0.0, smallest_px: int = _SIZES[0]
+    ) -> None:
         super().__init__()
+        self.smallest_px = smallest_px
         self.adapter = nn.Identity() if adapter is None else adapter
         self.body = body
         if dropout:
@@ -67,15 +91,15 @@ class Segmenter(nn.Module):
     def forward(self, stack: Tensor) -> Tensor:
         """Logits (B, K, Y, X) of stacks (B, C, Y, X)."""
         height, width = stack.shape[-2:]
-        top, bottom = _padding(height)
-        left, right = _padding(width)
+        top, bottom = _padding(height, self.smallest_px)
+        left, right = _padding(width, self.smallest_px)
         padded = functional.pad(stack, (left, right, top, bottom), mode="replicate")
         logits: Tensor = self.body(self.adapter(padded))
         return logits[..., top : top + height, left : left + width]
 
 
-def _padding(length: int) -> tuple[int, int]:
-    target = max(_SMALLEST, -(-length // _MULTIPLE) * _MULTIPLE)
+def _padding(length: int, smallest: int) -> tuple[int, int]:
+    target = max(smallest, -(-length // _MULTIPLE) * _MULTIPLE)
     return (target - length) // 2, target - length - (target - length) // 2
 
 
@@ -111,8 +135,11 @@ def build_segmenter(
     dropout : float
         Spatial dropout before the last convolution, 0 to below 1.
     **parameters
-        The decoder's own: encoder_depth, decoder_channels, decoder_attention_type, decoder_pab_channels,
-        decoder_atrous_rates, decoder_aspp_dropout, encoder_output_stride, as far as it has them.
+        The decoder's own, as far as it has them: encoder_depth, encoder_output_stride, decoder_channels,
+        decoder_attention_type, decoder_pab_channels, decoder_atrous_rates, decoder_aspp_dropout,
+        decoder_pyramid_channels, decoder_segmentation_channels, decoder_merge_policy, decoder_interpolation,
+        decoder_dropout, psp_out_channels, psp_dropout, decoder_intermediate_channels, decoder_fusion_channels,
+        decoder_readout. See the decoders of segmentation_models_pytorch.
 
     Returns
     -------
@@ -135,18 +162,19 @@ def build_segmenter(
     arguments = {"encoder_name": encoder, "classes": n_classes, **_checked(parameters)}
     try:
         body, adapter = _assemble(network, arguments, in_channels, encoder_weights)
+        smallest = _smallest_px(body, 3 if adapter is not None else in_channels)
     except ModelError:
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
-            f"segmentation model '{name}' cannot be built with encoder '{encoder}': {reason}; take another encoder "
-            "(every decoder works with the resnet family) or correct the parameters"
+            f"segmentation model '{name}' cannot be built with encoder '{encoder}': {reason[:200]}; take another "
+            f"encoder ({_KNOWN_TO_WORK.get(name, 'the resnet family works')}) or correct the parameters"
         ) from error
-    for module in body.modules():
-        if isinstance(module, ASPPPooling):
-            module[2].__class__ = _PooledNorm
-    built = Segmenter(body, adapter, dropout)
+    for module in body.decoder.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _PooledNorm
+    built = Segmenter(body, adapter, dropout, smallest)
     built.build_parameters = {"encoder": encoder, "dropout": dropout, **parameters}
     return built
 
@@ -157,13 +185,13 @@ def _own_parameters(network: Callable[..., Any]) -> list[str]:
 
 
 def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
-    limits = {"encoder_depth": (3, 5), "decoder_pab_channels": (1, 1024), "encoder_output_stride": (8, 16)}
-    for name, (low, high) in limits.items():
+    for name, (low, high) in _WHOLE_NUMBERS.items():
         if name in parameters:
             integer(name, parameters[name], low, high)
-    if "decoder_aspp_dropout" in parameters:
-        fraction("decoder_aspp_dropout", parameters["decoder_aspp_dropout"])
-    for name in ("decoder_channels", "decoder_atrous_rates"):
+    for name in _FRACTIONS:
+        if name in parameters:
+            fraction(name, parameters[name])
+    for name in _LISTS:
         values = parameters.get(name, ())
         for value in values if isinstance(values, list | tuple) else (values,):
             integer(name, value, 1, 4096)
@@ -183,6 +211,8 @@ def _assemble(
 ) -> tuple[Any, nn.Module | None]:
     """Network and, where pretrained weights insist on three channels, the convolution before it."""
     encoder = arguments["encoder_name"]
+    if network is smp.DPT:
+        arguments = {**arguments, "dynamic_img_size": True}
     state = None if weights == "none" else read_encoder_weights(encoder, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -191,6 +221,35 @@ def _assemble(
         body = network(in_channels=3, encoder_weights=None, **arguments)
     fill_encoder(body.encoder, state, encoder, weights)
     return body, None if in_channels == 3 else _widened(body.encoder, in_channels)
+
+
+def _smallest_px(body: Any, in_channels: int) -> int:
+    """Edge of the smallest frame for which the network gives a result of the frame's size.
+
+    Many combinations can be built and fail only when they are used; one look at a small frame tells.
+
+    Raises
+    ------
+    Exception
+        What the network says of the largest frame tried.
+    """
+    training = body.training
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body.eval()
+            for size in _SIZES:
+                try:
+                    found = body(torch.zeros(1, in_channels, size, size)).shape[-2:]
+                    if tuple(found) != (size, size):
+                        raise ConfigError(f"it makes {found[0]} x {found[1]} px of {size} x {size} px")
+                    return size
+                except Exception:
+                    if size == _SIZES[-1]:
+                        raise
+    finally:
+        body.train(training)
+    raise AssertionError("unreachable")
 
 
 def _widened(encoder: nn.Module, in_channels: int) -> nn.Module | None:

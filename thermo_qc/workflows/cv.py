@@ -157,7 +157,7 @@ def _validate(
     if leakage_gap:
         leakage = _leakage(experiment, output, splits.n_folds, device=device, threads=threads, progress=progress)
     calibrated = {fold: model.metadata.get("calibration") for fold, model in zip(folds, models, strict=True)}
-    extra = {"calibration": calibrated} if any(calibrated.values()) else {}
+    extra = {"temperature_scaling": calibrated} if any(calibrated.values()) else {}
     metrics = write_metrics(output, results, holes, experiment.class_names, leakage=leakage, **extra)
     folder.finish()
     return metrics

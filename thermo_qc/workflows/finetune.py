@@ -267,7 +267,7 @@ def _compare(
         names,
         seen_in_training=[recording.key for recording, _ in parts["data"]] if shown == "data" else [],
         comparison=comparison,
-        calibration=tuned.metadata.get("calibration"),
+        temperature_scaling=tuned.metadata.get("calibration"),
     )
 
 
