@@ -74,11 +74,16 @@ class LossConfig(Strict):
 
 
 class SolverConfig(Strict):
-    """Discretisation: lateral cell (mm), cells through the thickness (finer near the face), largest time step."""
+    """Discretisation: lateral cell (mm), cells through the thickness (finer near the face), largest time step.
+
+    `threads` on NumPy arrays (all cores when None); or another `device`, as torch names it ("cpu", "cuda", "auto").
+    """
 
     lateral_mm: PositiveFloat = 2.0
     depth_cells: PositiveInt = 24
     max_step_s: PositiveFloat = 2.0
+    threads: PositiveInt | None = None
+    device: str = Field(default="numpy", min_length=1)
 
 
 class RecordingConfig(Strict):

@@ -5,6 +5,7 @@ from thermo_qc.simulation.camera import record_plate
 from thermo_qc.simulation.cell import CellSolution, solve_cell
 from thermo_qc.simulation.conditions import Heating, HeatingKind, Lamp, Losses, lamp_level
 from thermo_qc.simulation.contrast import peak_contrasts_k, solve_sound_plate
+from thermo_qc.simulation.kernels import Kernels, NumpyKernels
 from thermo_qc.simulation.marks import Mark
 from thermo_qc.simulation.placement import Placement
 from thermo_qc.simulation.random_plates import RandomPlate, draw_plate, log_frames_s
@@ -20,11 +21,13 @@ __all__ = [
     "Heating",
     "HeatingKind",
     "Inclusion",
+    "Kernels",
     "Lamp",
     "LayerOf",
     "Losses",
     "Mark",
     "MaterialRange",
+    "NumpyKernels",
     "Placement",
     "PlateRanges",
     "PlateSolution",

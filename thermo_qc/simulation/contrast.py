@@ -15,6 +15,7 @@ from thermo_qc.sequence import Material
 from thermo_qc.simulation.buried import BuriedDefect, LayerOf
 from thermo_qc.simulation.conditions import Heating, Losses
 from thermo_qc.simulation.grid import hole_fraction, needed_depths_mm
+from thermo_qc.simulation.kernels import Kernels
 from thermo_qc.simulation.marks import Mark
 from thermo_qc.simulation.schedule import lagrange_weights
 from thermo_qc.simulation.shapes import covered_share
@@ -40,6 +41,8 @@ def solve_sound_plate(
     buried: tuple[BuriedDefect, ...] = (),
     layers: tuple[LayerOf, ...] = (),
     progress: Callable[[float], None] | None = None,
+    threads: int | None = None,
+    kernels: Kernels | None = None,
 ) -> PlateSolution:
     """Solve the same plate without its holes and buried defects, on the same nodes through the thickness.
 
@@ -50,6 +53,8 @@ def solve_sound_plate(
     plate : PlateSpec
         The plate with its holes.
     times_s, material, heating, losses, depth_cells, max_step_s, dtype, marks, buried, layers, progress
+        As for `solve_plate`.
+    threads, kernels
         As for `solve_plate`.
     lateral_mm : float
         Cell size in the plane; plates smaller than that get one cell.
@@ -78,6 +83,8 @@ def solve_sound_plate(
         layers=layers,
         marks=marks,
         progress=progress,
+        threads=threads,
+        kernels=kernels,
     )
 
 

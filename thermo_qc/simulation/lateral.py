@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -13,7 +14,9 @@ from thermo_qc.sequence import Material
 from thermo_qc.simulation.columns import intervals, node_heights_mm
 from thermo_qc.simulation.grid import PlateGrid
 
-__all__ = ["LateralConduction"]
+__all__ = ["LateralConduction", "legendre_weights"]
+
+_MOST_STAGES_CUT = 5
 
 
 class LateralConduction:
@@ -23,7 +26,8 @@ class LateralConduction:
     sparse correction at holes and, with edge losses, at the border. Two cells share a face of the smaller one's share
     of material, which keeps the conduction symmetric (heat is conserved) and no faster than in the sound plate.
 
-    Steps use the Runge-Kutta-Legendre scheme: as many stages as stability asks for, two where cells are large.
+    Steps use the Runge-Kutta-Legendre scheme: as many stages as stability asks for. With two stages it is the Taylor
+    series, which costs so little that a step that needs three to five stages is cut into steps of two.
 
     Parameters
     ----------
@@ -46,65 +50,100 @@ class LateralConduction:
     def __init__(
         self, grid: PlateGrid, material: Material, *, n_layers: int, edge_w_m2k: float, dtype: np.dtype[Any]
     ) -> None:
+        self.n_layers = n_layers
         self._shape = (n_layers, *grid.shape)
         rate_x, rate_y = _sound_rates(grid, material)
-        self._rates = rate_x[:n_layers], rate_y[:n_layers]
+        self.rates = rate_x[:n_layers], rate_y[:n_layers]
         edge_x, edge_y = (_edge_rate(edge_w_m2k, axis, material, grid)[:n_layers] for axis in (0, 1))
         special, fastest = _special_entries(grid, material, n_layers)
         edges = 2 * float((edge_x + edge_y).max())
         self.explicit_limit_s = 2.0 / max(4 * fastest + edges, 1e-300)
         self._dtype = dtype
-        self._corrections = _by_layer(special + _edge_entries(grid, edge_x, edge_y, n_layers), self._shape, dtype)
+        self.corrections = _by_layer(special + _edge_entries(grid, edge_x, edge_y, n_layers), self._shape, dtype)
 
-    def n_stages(self, dt_s: float) -> int:
-        """Stages of the scheme that keep a step of `dt_s` stable."""
-        stages = 2
-        while dt_s > 0.98 * self.explicit_limit_s * (stages**2 + stages - 2) / 4:
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Layers, rows and columns."""
+        return self._shape
+
+    def substeps(self, dt_s: float) -> tuple[int, int]:
+        """Count the equal steps that a step of `dt_s` is cut into, and the stages of each, so that it is stable."""
+        stages, limit = 2, 0.98 * self.explicit_limit_s
+        while dt_s > limit * (stages**2 + stages - 2) / 4:
             stages += 1
-        return stages
+        return (int(np.ceil(dt_s / limit)), 2) if stages <= _MOST_STAGES_CUT else (1, stages)
 
-    def advance(self, state: NDArray[Any], dt_s: float, out: NDArray[Any]) -> None:
-        """Advance `state` (n_layers, N) by `dt_s` into `out`, another array of that shape."""
-        stages = self.n_stages(dt_s)
+    def advance(
+        self, state: NDArray[Any], dt_s: float, out: NDArray[Any], *, layers: Sequence[int] | None = None
+    ) -> None:
+        """Advance `state` (n_layers, N) by `dt_s` into `out`, another array of that shape; some of the layers only."""
+        count, stages = self.substeps(dt_s)
         scratch = np.empty((5, *self._shape[1:]), dtype=self._dtype)
-        for layer, (source, target) in enumerate(
-            zip(state.reshape(self._shape), out.reshape(self._shape), strict=True)
-        ):  # a layer with all that a step needs fits into a processor's cache
-            if stages == 2:
-                self._apply(layer, source, dt_s / 2, 1.0, scratch[0])
-                self._apply(layer, scratch[0], dt_s, 0.0, target)
-                target += source
-            else:
+        sources, targets = state.reshape(self._shape), out.reshape(self._shape)
+        for layer in range(self.n_layers) if layers is None else layers:
+            source, target = sources[layer], targets[layer]  # with all that a step needs they fit into a cache
+            if stages > 2:
                 self._legendre(layer, source, dt_s, stages, scratch, target)
+            else:
+                self._taylor(layer, source, dt_s / count, count, scratch, target)
+
+    def _taylor(
+        self, layer: int, state: NDArray[Any], dt_s: float, count: int, scratch: NDArray[Any], out: NDArray[Any]
+    ) -> None:
+        """Advance by `count` steps of two stages, ``u + dt A (u + dt / 2 A u)``."""
+        now, (first, *rotating) = state, scratch[:3]
+        for step in range(count):
+            new = out if step == count - 1 else rotating[step % 2]
+            self._apply(layer, now, dt_s / 2, 1.0, first)
+            self._apply(layer, first, dt_s, 0.0, new)
+            new += now
+            now = new
 
     def _apply(self, layer: int, state: NDArray[Any], factor: float, identity: float, out: NDArray[Any]) -> None:
         """Compute out = identity * state + factor * rate(state) of a layer, (Y, X)."""
-        kernel = factor * _stencil(self._rates[0][layer], self._rates[1][layer])
+        kernel = factor * _stencil(self.rates[0][layer], self.rates[1][layer])
         kernel[1, 1] += identity
         cv2.filter2D(state, -1, kernel, dst=out, borderType=cv2.BORDER_REFLECT)
-        rows, correction = self._corrections[layer]
+        rows, correction = self.corrections[layer]
         if rows.size:
             out.reshape(-1)[rows] += self._dtype.type(factor) * (correction @ state.reshape(-1))
 
     def _legendre(
         self, layer: int, state: NDArray[Any], dt_s: float, stages: int, scratch: NDArray[Any], out: NDArray[Any]
     ) -> None:
-        b = [1 / 3, 1 / 3, *((j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, stages + 1))]
-        w = 4 / (stages**2 + stages - 2)
+        start, weights = legendre_weights(stages)
         real = self._dtype.type
         first, part, *rotating = scratch
         self._apply(layer, state, dt_s, 0.0, first)
         before, now = state, rotating[0]
-        np.multiply(first, real(b[1] * w), out=now)
+        np.multiply(first, real(start), out=now)
         now += state
-        for j in range(2, stages + 1):
-            mu, nu = (2 * j - 1) / j * b[j] / b[j - 1], -(j - 1) / j * b[j] / b[j - 2]
+        for j, (rate, mu, nu, rest, back) in enumerate(weights, start=2):
             new = out if j == stages else rotating[(j - 1) % 3]
-            self._apply(layer, now, mu * w * dt_s, mu, new)
+            self._apply(layer, now, rate * dt_s, mu, new)
             new += np.multiply(before, real(nu), out=part)
-            new += np.multiply(state, real(1 - mu - nu), out=part)
-            new -= np.multiply(first, real((1 - b[j - 1]) * mu * w), out=part)
+            new += np.multiply(state, real(rest), out=part)
+            new -= np.multiply(first, real(back), out=part)
             before, now = now, new
+
+
+def legendre_weights(stages: int) -> tuple[float, list[tuple[float, float, float, float, float]]]:
+    """Weights of a Runge-Kutta-Legendre step of second order for ``du/dt = A u``, at least two stages.
+
+    Returns
+    -------
+    start : float
+        The first stage is ``u + start * dt A u``.
+    weights : list of (rate, mu, nu, rest, back)
+        The next ones are ``rate * dt A now + mu * now + nu * before + rest * u - back * dt A u``.
+    """
+    b = [1 / 3, 1 / 3, *((j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, stages + 1))]
+    w = 4 / (stages**2 + stages - 2)
+    weights = []
+    for j in range(2, stages + 1):
+        mu, nu = (2 * j - 1) / j * b[j] / b[j - 1], -(j - 1) / j * b[j] / b[j - 2]
+        weights.append((mu * w, mu, nu, 1 - mu - nu, (1 - b[j - 1]) * mu * w))
+    return b[1] * w, weights
 
 
 Entries = list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]

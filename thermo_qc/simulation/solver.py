@@ -17,6 +17,7 @@ from thermo_qc.sequence import Material
 from thermo_qc.simulation.buried import BuriedDefect, LayerOf
 from thermo_qc.simulation.conditions import Heating, Losses, check_range
 from thermo_qc.simulation.grid import PlateGrid, build_grid
+from thermo_qc.simulation.kernels import Kernels, NumpyKernels
 from thermo_qc.simulation.marks import Mark, absorption_map
 from thermo_qc.simulation.profile import flux_line, flux_switches_s, largest_step_s
 from thermo_qc.simulation.schedule import Segment, frame_weights, plan_segments
@@ -94,6 +95,8 @@ def solve_plate(
     buried: tuple[BuriedDefect, ...] = (),
     layers: tuple[LayerOf, ...] = (),
     progress: Callable[[float], None] | None = None,
+    threads: int | None = None,
+    kernels: Kernels | None = None,
 ) -> PlateSolution:
     """Heat a plate and return the temperature rise of its inspected face.
 
@@ -133,6 +136,11 @@ def solve_plate(
         Layers of other materials than the plate's; later ones replace what they overlap.
     progress : callable, optional
         Called with the finished fraction, 0 to 1, after each step.
+    threads : int, optional
+        Threads of a large plate; None leaves everything to the calling thread (and BLAS to its own setting). Numbers
+        depend on it by their rounding at most.
+    kernels : Kernels, optional
+        Where the state lives, a GPU for example, in place of NumPy arrays in `threads`.
 
     Returns
     -------
@@ -174,22 +182,25 @@ def solve_plate(
     max_step = min(max_step_s, _splitting_limit_s(plate, material, buried, lateral_mm), largest_step_s(heating))
     segments = plan_segments(switches, float(times[-1]), first_step_s=first_step, max_step_s=max_step)
     absorption = absorption_map(marks, grid.x_mm, grid.y_mm, grid.cell_x_mm, grid.cell_y_mm) if marks else None
-    stepper = Stepper(grid, material, heating, losses, np.dtype(dtype), absorption=absorption)
     rise = np.zeros((times.size, *grid.shape), dtype=dtype)
     n_steps = sum(segment.times_s.size - 1 for segment in segments)
-    done = 0
-    for segment in segments:
-        surfaces = [stepper.surface()]
-        for start, stop in pairwise(segment.times_s.tolist()):
-            stepper.step(stop - start, *flux_line(heating, start, stop))
-            surfaces.append(stepper.surface())
-            done += 1
-            if progress is not None:
-                progress(done / n_steps)
-        _read_frames(segment, surfaces, times, rise)
+    with NumpyKernels(np.dtype(dtype), threads) as numpy:
+        stepper = Stepper(
+            grid, material, heating, losses, np.dtype(dtype), absorption=absorption, kernels=kernels or numpy
+        )
+        done = 0
+        for segment in segments:
+            surfaces = [stepper.surface()]
+            for start, stop in pairwise(segment.times_s.tolist()):
+                stepper.step(stop - start, *flux_line(heating, start, stop))
+                surfaces.append(stepper.surface())
+                done += 1
+                if progress is not None:
+                    progress(done / n_steps)
+            _read_frames(segment, surfaces, times, rise)
+        energy = stepper.energy()
     if losses.ambient_drift_k_min != 0:
         rise += losses.ambient_rise_k(times).astype(rise.dtype)[:, None, None]
-    energy = stepper.energy()
     _LOG.debug("%d steps on %s cells, energy closes to %.1e", n_steps, grid.shape, energy.relative_error)
     settings = {"lateral_mm": lateral_mm, "depth_cells": depth_cells, "max_step_s": max_step_s, "dtype": dtype}
     return PlateSolution(

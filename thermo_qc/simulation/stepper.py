@@ -12,6 +12,7 @@ from thermo_qc.sequence import Material
 from thermo_qc.simulation.columns import Columns, column_kinds, light_share
 from thermo_qc.simulation.conditions import Heating, Losses, lamp_level
 from thermo_qc.simulation.grid import PlateGrid
+from thermo_qc.simulation.kernels import Kernels, NumpyKernels
 from thermo_qc.simulation.lateral import LateralConduction
 from thermo_qc.simulation.profile import largest_step_s
 
@@ -52,8 +53,10 @@ class Stepper:
         dtype: np.dtype[Any],
         *,
         absorption: NDArray[np.float64] | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
-        self._losses, self._area, self._dtype = losses, grid.cell_area_m2, dtype
+        self._losses, self._area = losses, grid.cell_area_m2
+        self._kernels = kernels or NumpyKernels(dtype)
         self._ambient_k = losses.ambient_c + 273.15
         radiated = 4 * losses.radiation_emissivity * STEFAN_BOLTZMANN_W_M2K4 * self._ambient_k**3
         self._radiating = radiated > 0
@@ -75,17 +78,21 @@ class Stepper:
             dtype=dtype,
         )
         self._volume, self._face = (
-            LateralConduction(grid, material, n_layers=n, edge_w_m2k=losses.edge_w_m2k, dtype=dtype)
+            self._kernels.planes(
+                LateralConduction(grid, material, n_layers=n, edge_w_m2k=losses.edge_w_m2k, dtype=dtype)
+            )
             for n in (grid.z_mm.size, 1)
         )
         self._nodes, n_columns = grid.z_mm.size, grid.hole.size
         self.level = lamp_level(heating.lamps, grid.x_mm[None, :], grid.y_mm[:, None]).ravel()
         if absorption is not None:
             self.level = self.level * absorption.ravel()
-        self._input = np.zeros((self._columns.n_inputs, n_columns), dtype=dtype)
+        self._input = self._kernels.zeros((self._columns.n_inputs, n_columns))
         self._sources = slice(self._nodes, self._nodes + self._columns.n_sources)
         self._input[-1] = -self._drift_k_s
-        self._output = np.zeros((self._nodes + 1, n_columns), dtype=dtype)
+        self._output = self._kernels.zeros((self._nodes + 1, n_columns))
+        self._scratch = self._kernels.zeros((1, n_columns))
+        self._level = self._kernels.from_host(self.level)
         self._pending_s = 0.0  # the second half step in the plane waits for the first one of the next step
         self._extrapolate: tuple[float, NDArray[Any]] | None = None
         self._absorbed = self._lost = 0.0
@@ -99,21 +106,23 @@ class Stepper:
     def _flash(self, energy_j_m2: float) -> None:
         """Put the heat of a flash where its light is taken up."""
         light, capacity, kind = self._columns.light, self._columns.capacity_j_m2k, self._kinds.of_column
-        for node in np.flatnonzero((light > 0).any(axis=0)):
+        for node in np.flatnonzero((light > 0).any(axis=0)).tolist():
             warmth = energy_j_m2 * self.level
-            self._output[node] = warmth * light[0, node] / capacity[0, node]
+            rise = warmth * light[0, node] / capacity[0, node]
             own = np.divide(
                 light[kind, node], capacity[kind, node], out=np.zeros(kind.size), where=light[kind, node] > 0
             )
-            self._output[node, self._kinds.columns] = warmth[self._kinds.columns] * own
+            rise[self._kinds.columns] = warmth[self._kinds.columns] * own
+            self._output[node] = self._kernels.from_host(rise)
         self._absorbed = energy_j_m2 * self._lit_m2
 
     def surface(self) -> NDArray[Any]:
         """Rise of the inspected face now, (N,)."""
-        face: NDArray[Any] = self._output[:1].copy()
+        face = self._output[:1]
         if self._pending_s > 0:
-            self._face.advance(self._output[:1], self._pending_s, face)
-        return face.reshape(-1)
+            self._face.advance(face, self._pending_s, self._scratch)
+            face = self._scratch
+        return self._kernels.to_host(face).reshape(-1)
 
     def step(self, dt_s: float, flux_w_m2: float, flux_end_w_m2: float | None = None) -> None:
         """Advance by `dt_s` under a flux at the brightest point that is constant or goes straight to its end value."""
@@ -122,23 +131,14 @@ class Stepper:
         sources, light = self._input[self._sources], self._columns.light_source
         sources[light] = 0.0
         if self._radiating:
-            sources[:3] = -self._radiation_w_m2(dt_s)
-        sources[light] += flux_w_m2 * self.level
+            sources[:3] = self._kernels.from_host(-self._radiation_w_m2(dt_s))
+        sources[light] += flux_w_m2 * self._level
         if self._ramp:
-            self._input[self._sources.stop] = growth * self.level
+            self._input[self._sources.stop] = growth * self._level
         self._absorbed += (flux_w_m2 + growth / 2) * dt_s * self._lit_m2
         self._time_s += dt_s
-        matrices = self._columns.matrices(dt_s).matrices
-        columns, starts = self._kinds.columns, self._kinds.starts
-        np.matmul(matrices[0], self._input, out=self._output)
-        if columns.size:
-            before = self._input[:, columns]
-            after = np.empty((self._nodes + 1, columns.size), dtype=self._dtype)
-            for kind in range(1, starts.size):
-                part = slice(starts[kind - 1], starts[kind])
-                after[:, part] = matrices[kind] @ before[:, part]
-            self._output[:, columns] = after
-        self._lost += float(self._output[-1].sum(dtype=np.float64)) * self._area
+        self._kernels.through(self._columns.matrices(dt_s), self._kinds, self._input, self._output)
+        self._lost += self._kernels.total(self._output[-1]) * self._area
         self._pending_s = dt_s / 2
 
     def energy(self) -> EnergyBalance:
@@ -149,7 +149,8 @@ class Stepper:
             self._pending_s = 0.0
         stored = self._stored(self._output[: self._nodes])
         if self._drift_k_s != 0:  # the state is the rise above the surroundings, the balance above their first value
-            stored += self._drift_k_s * self._time_s * self._stored(np.ones_like(self._output[: self._nodes]))
+            warmer = np.ones(tuple(self._output[: self._nodes].shape))
+            stored += self._drift_k_s * self._time_s * self._stored_j(warmer)
         return EnergyBalance(absorbed_j=self._absorbed, lost_j=self._lost, stored_j=stored)
 
     def _advance_in_plane(self, dt_s: float) -> None:
@@ -158,7 +159,10 @@ class Stepper:
         if self._losses.edge_w_m2k > 0:  # nothing else takes heat here
             self._lost += self._stored(temperatures) - self._stored(self._input[: self._nodes])
 
-    def _stored(self, temperatures: NDArray[Any]) -> float:
+    def _stored(self, temperatures: Any) -> float:
+        return self._stored_j(self._kernels.to_host(temperatures))
+
+    def _stored_j(self, temperatures: NDArray[Any]) -> float:
         capacity = self._columns.capacity_j_m2k
         total = float(capacity[0] @ temperatures.sum(axis=1, dtype=np.float64))
         extra = capacity[self._kinds.of_column] - capacity[0]
@@ -167,9 +171,9 @@ class Stepper:
     def _radiation_w_m2(self, dt_s: float) -> NDArray[Any]:
         """Radiation beyond its linear part from each surface, temperatures extrapolated to half the step, (3, N)."""
         now = np.zeros((3, self._output.shape[1]), dtype=np.float64)
-        now[0], now[1] = self._output[0], self._output[self._nodes - 1]
+        now[0], now[1] = (self._kernels.to_host(self._output[node]) for node in (0, self._nodes - 1))
         columns, kind = self._kinds.columns, self._kinds.of_column
-        now[2, columns] = self._output[self._kinds.floor[kind], columns]
+        now[2, columns] = self._kernels.to_host(self._output[self._kinds.floor[kind], columns])
         middle = now
         if self._extrapolate is not None:
             last_dt_s, last = self._extrapolate
@@ -182,4 +186,4 @@ class Stepper:
         share[0], share[1] = 1.0, 1.0
         share[1, columns], share[2, columns] = 1.0 - self._kinds.hole[kind], self._kinds.hole[kind]
         self._lost += float(np.sum(beyond * share)) * dt_s * self._area
-        return beyond.astype(self._dtype)
+        return beyond

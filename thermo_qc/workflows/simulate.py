@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 from thermo_qc.config import SimulationConfig, load_config, read_yaml
-from thermo_qc.config.simulation import OutlineConfig
+from thermo_qc.config.simulation import OutlineConfig, SolverConfig
 from thermo_qc.errors import ConfigError, InputError, OutputError
 from thermo_qc.io import write_sequence
 from thermo_qc.plate import load_plate
@@ -83,13 +84,16 @@ def simulate_acquisition(
     layers = tuple(
         LayerOf(**layer.model_dump() | {"material": Material(**layer.material.model_dump())}) for layer in config.layers
     )
+    solver = _solver_options(config.solver)
+    lateral: dict[str, Any] = {"lateral_mm": config.solver.lateral_mm} if marks else {}  # light varies slowly
     solution = solve_plate(
         plate,
         times_s=times,
         material=material,
         heating=heating,
         losses=losses,
-        **config.solver.model_dump(),
+        lateral_mm=config.solver.lateral_mm,
+        **solver,
         marks=marks,
         buried=buried,
         layers=layers,
@@ -101,7 +105,8 @@ def simulate_acquisition(
         material=material,
         heating=heating,
         losses=losses,
-        **config.solver.model_dump(exclude=set() if marks else {"lateral_mm"}),
+        **lateral,
+        **solver,
         marks=marks,
         buried=buried,
         layers=layers,
@@ -132,6 +137,21 @@ def _outlined(config: OutlineConfig, folder: Path) -> dict[str, Any]:
             raise InputError(f"mask {path} is no picture that can be read; give a PNG, bright inside the outline")
         keywords["mask"] = image > 127
     return keywords
+
+
+def _solver_options(solver: SolverConfig) -> dict[str, Any]:
+    """Keywords of the solver but for the cell size; torch is imported for another device than NumPy only."""
+    options: dict[str, Any] = {"depth_cells": solver.depth_cells, "max_step_s": solver.max_step_s}
+    if solver.device == "numpy":
+        return options | {"threads": solver.threads or os.cpu_count()}
+    if solver.threads is not None:
+        raise ConfigError(
+            f"solver.threads is {solver.threads}, but they are for solver.device numpy, not '{solver.device}'; "
+            "leave one of both out"
+        )
+    from thermo_qc.workflows.torch_kernels import TorchKernels
+
+    return options | {"kernels": TorchKernels(solver.device)}
 
 
 def _specimen(nominal: Material, conductivity_factor: float, heat_capacity_factor: float) -> Material:
