@@ -42,7 +42,7 @@ def batch(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scheduler() -> Iterator[str]:
     """Two workers in threads of this process."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=logging.CRITICAL
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -153,7 +153,7 @@ def test_no_scheduler_and_no_workers(
         assert f"no Dask scheduler answers at {address}" in said and said.count("Traceback") == 0
     with (
         distributed.LocalCluster(
-            n_workers=0, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL
+            n_workers=0, processes=False, dashboard_address=":0", silence_logs=logging.CRITICAL
         ) as cluster,
         pytest.raises(InputError, match="has no workers; start some"),
     ):
@@ -184,7 +184,7 @@ import sys
 from distributed import LocalCluster
 
 if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1") as cluster:
         print(cluster.scheduler_address, *(nanny.pid for nanny in cluster.workers.values()), flush=True)
         sys.stdin.read()
 """

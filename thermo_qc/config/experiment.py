@@ -231,7 +231,7 @@ class FoldConfig(Strict):
     The reach of `representation.neighbourhood` comes on top of the guard ring. by "depth": all defects of one depth
     together, so that no fold trains on a depth that it tests. k null: one group left out at a time. inner_k, inner_by:
     nested folds; the first inner fold of each fold's training pixels validates its model (early stopping,
-    calibration); a forest without calibration has no use for it and trains on all of them.
+    calibration); a forest or another classical model without calibration has no use for it and trains on all.
     """
 
     by: FoldKind = "acquisition"

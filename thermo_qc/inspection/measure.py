@@ -168,13 +168,15 @@ def _grown(likely: NDArray[np.bool_], labels: Labels, min_area_px: int) -> tuple
         home = components[rows, columns]
         mine = has[components] & (labels == 0)
         grown[mine] = np.where(home == components, nearest, 0)[mine]
+        boxes = ndimage.find_objects(components)
         for component in np.unique(components[mine & (grown == 0)]):  # the nearest one lay in another component
-            inside = components == component
+            box = boxes[component - 1]
+            inside = components[box] == component
             rows, columns = ndimage.distance_transform_edt(
-                ~(inside & (labels > 0)), return_distances=False, return_indices=True
+                ~(inside & (labels[box] > 0)), return_distances=False, return_indices=True
             )
-            lost = inside & (grown == 0)
-            grown[lost] = labels[rows, columns][lost]
+            lost = inside & (grown[box] == 0)
+            grown[box][lost] = labels[box][rows, columns][lost]
     alone = np.where(has[components], 0, components)
     area = np.bincount(alone.ravel(), minlength=n + 1)
     alone[area[alone] < min_area_px] = 0

@@ -406,22 +406,30 @@ def _spacing(
 ) -> list[tuple[Outcome, str, tuple[int, ...]]]:
     sure = {item.id for item in certain}
     found: list[tuple[Outcome, str, tuple[int, ...]]] = []
-    ids = [item.id for item in possible]
-    pixels = {number: np.argwhere(measures.labels == number) * pitch for number in ids} if len(ids) > 1 else {}
-    trees = {number: cKDTree(places) for number, places in pixels.items()}
-    boxes = {number: (places.min(axis=0), places.max(axis=0)) for number, places in pixels.items()}
-    for position, one in enumerate(ids if pixels else ()):
-        for other in ids[position + 1 :]:
-            gap = np.maximum(0.0, np.maximum(boxes[one][0] - boxes[other][1], boxes[other][0] - boxes[one][1]))
-            if np.hypot(*gap) >= wanted_mm + 2 * pitch:
-                continue
+    if len(possible) < 2:
+        return found
+    boxes = np.array([item.indication.bbox_px for item in possible], dtype=np.float64)  # x0, y0, x1, y1
+    pixels = [_pixels(item, measures) for item in possible]
+    trees: dict[int, cKDTree] = {}
+    for one in range(len(possible) - 1):
+        rest = boxes[one + 1 :]
+        across = np.maximum(rest[:, :2] - boxes[one, 2:], boxes[one, :2] - rest[:, 2:]).clip(min=0.0)
+        for other in (np.flatnonzero(np.hypot(*across.T) * pitch < wanted_mm) + one + 1).tolist():
             few, many = sorted((one, other), key=lambda number: len(pixels[number]))
-            apart = max(0.0, float(trees[many].query(pixels[few])[0].min()) - pitch)
+            tree = trees.setdefault(many, cKDTree(pixels[many]))
+            apart = max(0.0, float(tree.query(pixels[few])[0].min()) - 1.0) * pitch
             if apart < wanted_mm:
-                outcome: Outcome = "fail" if {one, other} <= sure else "uncertain"
+                ids = possible[one].id, possible[other].id
+                outcome: Outcome = "fail" if set(ids) <= sure else "uncertain"
                 word = "" if outcome == "fail" else ", not both certain"
-                found.append((outcome, f"indications {one} and {other} are {apart:.3g} mm apart{word}", (one, other)))
+                found.append((outcome, f"indications {ids[0]} and {ids[1]} are {apart:.3g} mm apart{word}", ids))
     return found
+
+
+def _pixels(item: Measured, measures: Measures) -> NDArray[np.int64]:
+    """Rows and columns of an indication's pixels, (N, 2)."""
+    x0, y0, x1, y1 = item.indication.bbox_px
+    return np.argwhere(measures.labels[y0:y1, x0:x1] == item.id) + (y0, x0)
 
 
 def _fraction(
