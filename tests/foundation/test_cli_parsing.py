@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from thermo_qc import __version__, cli
-from thermo_qc.cli import main, verbs
+from thermo_qc.cli import batch_verbs, inspect_verbs, main, verbs
 from thermo_qc.cli.parser import FACT_OPTIONS, build_parser
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.config import Facts
@@ -27,11 +27,18 @@ VERBS = (
     "simulate",
     "train",
     "cv",
+    "finetune",
     "evaluate",
     "predict",
     "report",
     "demo",
 )
+OTHERS = {
+    "inspect": inspect_verbs.inspect,
+    "dispose": inspect_verbs.dispose,
+    "watch": batch_verbs.watch,
+    "results": batch_verbs.results,
+}
 MINIMAL = {
     "info": ["info", "a.h5"],
     "convert": ["convert", "a.mat", "-o", "a.h5"],
@@ -41,6 +48,7 @@ MINIMAL = {
     "simulate": ["simulate", "s.yaml", "-o", "a.h5"],
     "train": ["train", "e.yaml", "-o", "run"],
     "cv": ["cv", "e.yaml", "-o", "run"],
+    "finetune": ["finetune", "m.safetensors", "a.h5", "-o", "run"],
     "evaluate": ["evaluate", "m.safetensors", "m.yaml", "-o", "out"],
     "predict": ["predict", "m.safetensors", "a.h5", "b.h5", "-o", "out"],
     "report": ["report", "run"],
@@ -68,7 +76,13 @@ def test_every_verb_leads_to_its_function(verb: str) -> None:
     assert set(verbs.__all__) == {*VERBS, "list_formats", "list_methods"}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+def test_the_parser_knows_no_other_verbs() -> None:
+    (table,) = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    assert {name: verb.get_default("verb") for name, verb in table.choices.items() if name not in VERBS} == OTHERS
+    assert set(VERBS) < set(table.choices)
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *OTHERS])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
@@ -81,7 +95,7 @@ def test_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f"\n    {verb} " in shown for verb in VERBS)
+    assert all(f"\n    {verb} " in shown for verb in (*VERBS, *OTHERS))
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +112,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian", "e.yaml"], "thermo-qc: unknown VERB 'trian'; did you mean 'train'?"),
         (
             ["zzz"],
-            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, evaluate, info, maps, plan, predict, register, ",
+            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, dispose, evaluate, finetune, info, inspect, ",
         ),
         (
             ["train"],

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from thermo_qc import config as schemas
 from thermo_qc.config import (
+    CorpusConfig,
+    CorpusExperimentConfig,
     DataConfig,
     ExperimentConfig,
     Facts,
@@ -409,7 +411,24 @@ def test_overrides_of_files_without_keys(write: Write, text: str, message: str) 
 # Files that ship
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def of_a_corpus(path: Path) -> bool:
+    return "corpus" in read_yaml(path)
+
+
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if of_a_corpus(path)], ids=lambda path: path.stem)
+def test_trainings_on_a_corpus_load_under_their_own_name(path: Path) -> None:
+    assert load_config(CorpusExperimentConfig, path).name == path.stem
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "corpora").glob("*.yaml")), ids=lambda path: path.stem)
+def test_corpora_load_under_their_own_name(path: Path) -> None:
+    assert load_config(CorpusConfig, path).name == path.stem
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if not of_a_corpus(path)], ids=lambda path: path.stem)
 def test_experiments_load_under_their_own_name(path: Path) -> None:
     assert load_config(ExperimentConfig, path).name == path.stem
 

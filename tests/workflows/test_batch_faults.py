@@ -20,7 +20,7 @@ from batch_lab import check_index, json_lines, litter_of, make_recordings, resul
 
 from thermo_qc.cli import main
 from thermo_qc.io import read_sequence
-from thermo_qc.workflows import predict, predict_one
+from thermo_qc.workflows import batch_session, predict, predict_one
 from thermo_qc.workflows.batch_pipeline import Room
 from thermo_qc.workflows.lock import LOCK
 
@@ -112,7 +112,7 @@ def test_a_recording_that_does_not_keep_still(
         return original(opened, *arguments)
 
     original = predict_one.compute
-    monkeypatch.setattr(predict, "compute", compute)
+    monkeypatch.setattr(batch_session, "compute", compute)
     here()
     ((name, said),) = _reasons(tmp_path / "out").items()
     assert name == "plate1.h5" and reason in said

@@ -39,7 +39,7 @@ def test_a_stated_guard_grows_too_and_the_command_line_predicts_like_python(lab:
     assert not (reached & held).any()
 
     assert main(["predict", str(target), str(lab / "first.h5"), "-o", str(tmp_path / "maps")]) == 0
-    stored = read_defect_map(next((tmp_path / "maps").glob("*.h5"))).prediction
+    stored = read_defect_map(next((tmp_path / "maps").glob("*.h5")))
     own = predict_sequence(load_model(target), read_sequence(lab / "first.h5"))
     assert np.array_equal(stored.probability, own.probability)
     assert (

@@ -23,7 +23,6 @@ __all__ = [
     "demo",
     "evaluate",
     "finetune",
-    "given_facts",
     "info",
     "list_formats",
     "list_methods",
