@@ -208,7 +208,8 @@ def test_outlines_have_their_area_wherever_they_turn(outline, width, height, tur
     mark = Mark(x_mm=31.0, y_mm=29.0, width_mm=width, height_mm=height, turn_deg=turn, outline=outline, mask=mask)
     axis = (np.arange(600) + 0.5) / 10
     inside = mark.covers(axis[None, :], axis[:, None])
-    assert inside.sum() / 100 == pytest.approx(mark.area_mm2, rel=0.03, abs=0.3)
+    rim = 0.05 * 2 * (width + height)  # points on the rim count as inside
+    assert inside.sum() / 100 == pytest.approx(mark.area_mm2, rel=0.03, abs=0.3 + rim)
 
 
 def test_outline_turns_anticlockwise():

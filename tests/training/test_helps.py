@@ -141,7 +141,9 @@ def test_curriculum_changes_what_is_learnt(tmp_path):
 def test_bf16_computes_in_bf16_and_keeps_float32_weights(case, tmp_path):
     kinds = set()
     handle = nn.modules.module.register_module_forward_hook(
-        lambda module, _inputs, output: kinds.add(output.dtype) if isinstance(module, nn.Conv2d) else None
+        lambda module, _inputs, output: (
+            kinds.add(output.dtype) if isinstance(module, nn.Conv2d) and output.requires_grad else None
+        )
     )
     try:
         settings = build_experiment("segmentation", "unet", SMALL_UNET, epochs=1, precision="bf16-mixed")

@@ -17,12 +17,12 @@ import pytest
 
 from thermo_qc.config import CriteriaConfig, ProcedureConfig, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, MissingDependencyError
-from thermo_qc.inspection import DefectMap, PlatePlace, RecordedSetup, check_shown, judge
-from thermo_qc.inspection.criteria import criteria_from_config
+from thermo_qc.inspection import DefectMap, PlatePlace, RecordedSetup, check_shown, criteria_from_config, judge
 from thermo_qc.io import plain_json, write_json
 from thermo_qc.report import dicom, pdf
 from thermo_qc.report.inspection_html import write_batch_page, write_part_page
-from thermo_qc.report.inspection_page import PartMaps, part_sections
+from thermo_qc.report.inspection_maps import PartMaps
+from thermo_qc.report.inspection_page import part_sections
 from thermo_qc.report.layers import edges_of, layer_values, value_field
 from thermo_qc.sequence import Excitation, ThermalSequence
 from thermo_qc.workflows.inspection_record import Provenance, make_record, read_record, record_schema

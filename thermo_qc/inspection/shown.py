@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from thermo_qc.errors import ThermoQCError
 from thermo_qc.evaluation import DetectionLimits, InspectionSetup, hole_detectability
-from thermo_qc.inspection.criteria import Criteria, Limit
+from thermo_qc.inspection.criteria import Criteria
+from thermo_qc.inspection.limit import Limit
 from thermo_qc.inspection.recorded_setup import RecordedSetup
 from thermo_qc.sequence import Material
 

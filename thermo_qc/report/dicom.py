@@ -15,7 +15,8 @@ from PIL import Image
 from thermo_qc import __version__
 from thermo_qc.errors import MissingDependencyError
 from thermo_qc.io import atomic_path
-from thermo_qc.report.inspection_page import BANNERS, PartMaps, part_title, plate_picture
+from thermo_qc.report.inspection_maps import PartMaps, plate_picture
+from thermo_qc.report.inspection_page import BANNERS, part_title
 
 __all__ = ["check_pydicom", "write_dicom"]
 

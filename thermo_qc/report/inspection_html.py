@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from thermo_qc import __version__
 from thermo_qc.io import write_text
 from thermo_qc.report.blocks import Block, Missing, Paragraph, Section, Table
-from thermo_qc.report.inspection_page import BANNERS, PartMaps, part_sections, part_title
+from thermo_qc.report.inspection_maps import PartMaps
+from thermo_qc.report.inspection_page import BANNERS, part_sections, part_title
 
 __all__ = ["write_batch_page", "write_part_page"]
 

@@ -27,7 +27,8 @@ from thermo_qc.report.blocks import (
     Table,
     Terms,
 )
-from thermo_qc.report.inspection_page import BANNERS, PartMaps, part_sections, part_title
+from thermo_qc.report.inspection_maps import PartMaps
+from thermo_qc.report.inspection_page import BANNERS, part_sections, part_title
 
 if TYPE_CHECKING:
     from reportlab.platypus import Flowable

@@ -19,15 +19,16 @@ from thermo_qc.evaluation import DetectionLimits
 from thermo_qc.inspection import (
     Criteria,
     DefectMap,
+    Limit,
     PlatePlace,
     RecordedSetup,
     Shown,
+    Uncertain,
     check_shown,
     judge,
     read_defect_map,
     recorded_setup,
 )
-from thermo_qc.inspection.criteria import Limit, Uncertain
 from thermo_qc.io import read_sequence, sha256_of, write_json
 from thermo_qc.plate import PlateSpec
 from thermo_qc.sequence import ThermalSequence

@@ -13,7 +13,7 @@ from thermo_qc.errors import ThermoQCError
 from thermo_qc.inspection import DefectMap, Uncertain, measure, read_defect_map
 from thermo_qc.io import read_sequence
 from thermo_qc.report.inspection_html import write_part_page
-from thermo_qc.report.inspection_page import PartMaps
+from thermo_qc.report.inspection_maps import PartMaps
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows.predict_folder import ENDINGS
 from thermo_qc.workflows.scoring import representative_frame

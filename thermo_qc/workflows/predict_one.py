@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from thermo_qc.workflows.scoring import representative_frame
 __all__ = ["Computed", "Job", "Opened", "Options", "compute", "failure_of", "open_recording", "state_of", "write"]
 
 log = logging.getLogger(__name__)
+_DRAWING = Lock()  # pictures of two threads of one process (workers of a cluster) are not safe from one another
 
 TITLE_CHARACTERS = 60
 Reserve = Callable[[int], bool]
@@ -228,17 +230,18 @@ def write(computed: Computed, options: Options) -> Prediction:
     try:
         stored.unlink(missing_ok=True)
         indications_to_csv(computed.indications, table)
-        draw_prediction(
-            computed.frame,
-            prediction.class_map,
-            class_names=prediction.class_names,
-            pixel_pitch_mm=prediction.pixel_pitch_mm,
-            indications=computed.indications,
-            title=f"{_title(job.recording)}: {'rise' if computed.is_rise else 'frame'} at {computed.time_s:.4g} s"
-            + (" (outside the model's range)" if prediction.notes else ""),
-            unit=computed.unit,
-            path=picture,
-        )
+        with _DRAWING:
+            draw_prediction(
+                computed.frame,
+                prediction.class_map,
+                class_names=prediction.class_names,
+                pixel_pitch_mm=prediction.pixel_pitch_mm,
+                indications=computed.indications,
+                title=f"{_title(job.recording)}: {'rise' if computed.is_rise else 'frame'} at {computed.time_s:.4g} s"
+                + (" (outside the model's range)" if prediction.notes else ""),
+                unit=computed.unit,
+                path=picture,
+            )
         write_defect_map(prediction, stored, extra_attributes=attributes)
     except (OutputError, OSError, MemoryError):
         for path in (table, picture, stored):
