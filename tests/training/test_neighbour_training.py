@@ -32,7 +32,7 @@ def with_neighbours(experiment: ExperimentConfig, mode: str = "all") -> Experime
 
 @pytest.mark.parametrize("name", sorted(CURVE_MODELS))
 def test_every_curve_network_is_trained_on_neighbourhoods_and_saved(cases, tmp_path, name):
-    settings = build_experiment("curve", name, SMALL[name], epochs=6, batch_size=64)
+    settings = build_experiment("curve", name, SMALL[name], epochs=4, batch_size=64)
     settings = with_neighbours(settings, "ring" if name == "lstm" else "all")
     rate = settings.train.optimiser.model_copy(update={"learning_rate": 0.02})
     train = settings.train.model_copy(update={"optimiser": rate})
