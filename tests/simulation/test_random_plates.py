@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,6 +67,28 @@ def test_shares_are_kept() -> None:
     assert all(1 <= len(one.marks) <= 3 for one in marked)
 
 
+def test_conductivities_widths_and_inclusions_are_drawn_as_asked_for() -> None:
+    unequal = replace(GFRP, anisotropy=(3.0, 9.0), unequal_share=0.5)
+    drawn = [draw(seed, materials=(unequal,), sound_share=0.0, defects={"inclusion": 1.0}) for seed in range(40)]
+    nominal = [one.plate.material for one in drawn]
+    different = [one for one in nominal if one.conductivity_y_w_mk is not None]
+    assert 10 <= len(different) <= 30
+    for one in different:
+        assert one.conductivity_y_w_mk is not None
+        assert one.conductivity_through_w_mk <= one.conductivity_y_w_mk <= one.conductivity_in_plane_w_mk
+    for one in drawn:  # the specimen differs from the nominal material by one factor in the plane
+        (along_x, along_y), (real_x, real_y) = (
+            part.conductivities_in_plane_w_mk for part in (one.plate.material, one.material)
+        )
+        assert real_x / along_x == pytest.approx(real_y / along_y) and 0.9 <= real_x / along_x <= 1.1
+    thin = [draw(seed, sound_share=0.0, defects={"inclusion": 1.0}, inclusion_mm=(0.04, 0.05)) for seed in range(6)]
+    assert all(item.span_mm[1] - item.depth_mm <= 0.0501 for one in thin for item in one.buried)
+    for widest in (0.15, 0.6):
+        wide = [draw(seed, defects={"hole": 1.0}, diameter_px=(3.5, 60.0), widest_share=widest) for seed in range(30)]
+        largest = max(h.diameter_mm / min(w.plate.width_mm, w.plate.height_mm) for w in wide for h in w.plate.holes)
+        assert 0.6 * widest < largest <= widest
+
+
 @pytest.mark.parametrize("kind", ["flash", "long_pulse", "step"])
 def test_the_rise_is_about_what_was_asked_for(kind: str) -> None:
     wanted = (10.0, 10.0001)
@@ -107,3 +131,8 @@ def test_instants_of_a_recording() -> None:
 def test_impossible_ranges_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         draw(0, **changes)
+
+
+def test_a_share_of_unequal_materials_above_one_is_refused() -> None:
+    with pytest.raises(ConfigError, match="material 'GFRP': unequal_share is 2, expected a share from 0 to 1"):
+        replace(GFRP, unequal_share=2.0)

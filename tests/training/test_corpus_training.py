@@ -106,7 +106,7 @@ def test_batches_depend_on_seed_and_epoch_alone() -> None:
     }
     one, two = (AcquisitionBatches([plate(0), plate(3)], **options, seed=4, threads=threads) for threads in (1, 3))
     first, again = list(one), list(two)
-    assert len(first) == len(one) == 8 and first[0][0].shape == (2, 39, 22, 22) and first[0][1].shape == (2, 2, 22, 22)
+    assert len(first) == len(one) == 8 and first[0][0].shape == (2, 39, 22, 22) and first[0][1].shape == (2, 3, 22, 22)
     for (stacks, targets), (same, wanted) in zip(first, again, strict=True):
         torch.testing.assert_close(stacks, same, rtol=0, atol=0)
         torch.testing.assert_close(targets, wanted, rtol=0, atol=0)
@@ -117,7 +117,7 @@ def test_batches_depend_on_seed_and_epoch_alone() -> None:
 
 def test_loss_falls_with_better_answers_and_ignores_what_it_must() -> None:
     labels = torch.tensor([[0.0, 1.0, 255.0]]).reshape(1, 1, 1, 3)
-    target = torch.cat([labels, torch.full((1, 1, 1, 3), 0.5)], dim=1)
+    target = torch.cat([labels, torch.full((1, 1, 1, 3), 0.5), torch.full((1, 1, 1, 3), 2.0)], dim=1)
     good = torch.tensor([[4.0, -4.0, 9.0], [-4.0, 4.0, -9.0], [0.0, 0.5, 7.0], [0.0, -2.0, 5.0]]).reshape(1, 4, 1, 3)
     loss = DefectAndDepthLoss()
     best = float(loss(good, target))
@@ -133,6 +133,20 @@ def test_loss_falls_with_better_answers_and_ignores_what_it_must() -> None:
     nothing = target.clone()
     nothing[:, 0] = 255.0
     assert torch.isfinite(loss(good, nothing))
+
+
+def test_depth_of_a_large_defect_counts_no_more_than_that_of_a_small_one() -> None:
+    labels = torch.ones(1, 1, 1, 2)
+    outputs = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]).reshape(1, 4, 1, 2)
+    rest = float(DefectAndDepthLoss(depth=0.0)(outputs, torch.cat([labels, 0 * labels, labels], dim=1)))
+
+    def depth_loss(importance: tuple[float, float]) -> float:
+        weight = torch.tensor(importance).reshape(1, 1, 1, 2)
+        return float(DefectAndDepthLoss(depth=1.0)(outputs, torch.cat([labels, 0 * labels, weight], dim=1))) - rest
+
+    assert depth_loss((1.0, 1.0)) == pytest.approx(0.25)
+    assert depth_loss((1.0, 3.0)) == pytest.approx(0.125)
+    assert depth_loss((3.0, 1.0)) == pytest.approx(0.375)
 
 
 def test_hybrid_takes_any_size() -> None:

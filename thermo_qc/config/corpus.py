@@ -36,6 +36,7 @@ class MaterialRangeConfig(Strict):
     density_kg_m3: Pair
     heat_capacity_j_kgk: Pair
     weight: PositiveFloat = 1.0
+    unequal_share: float = Field(default=0.0, ge=0, le=1)
 
 
 class PlateRangesConfig(Strict):
@@ -56,6 +57,8 @@ class PlateRangesConfig(Strict):
     n_defects: tuple[PositiveInt, PositiveInt] = (2, 14)
     defects: dict[DefectName, Share] = Field(default_factory=_defects)
     diameter_px: Pair = (3.5, 16.0)
+    widest_share: float = Field(default=0.3, gt=0, le=0.8)
+    inclusion_mm: Pair = (0.1, 1.0)
     depth_share: Pair = (0.06, 0.8)
     width_over_depth: Pair = (0.5, 12.0)
     marked_share: float = Field(default=0.35, ge=0, le=1)

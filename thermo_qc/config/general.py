@@ -58,9 +58,24 @@ class CorpusTrainConfig(Strict):
 
 
 class NetworkConfig(Strict):
-    """The network and its own parameters."""
+    """The network and its own parameters: one of ours, or a decoder of segmentation_models_pytorch."""
 
-    name: Literal["curve_unet", "pixel_curves"] = "curve_unet"
+    name: Literal[
+        "curve_unet",
+        "pixel_curves",
+        "unet",
+        "unetplusplus",
+        "manet",
+        "linknet",
+        "fpn",
+        "pspnet",
+        "pan",
+        "deeplabv3",
+        "deeplabv3plus",
+        "upernet",
+        "segformer",
+        "dpt",
+    ] = "curve_unet"
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -166,21 +166,27 @@ def _material(rng: np.random.Generator, ranges: PlateRanges) -> Material:
     families: dict[str, MaterialRange] = {family.name: family for family in ranges.materials}
     family = families[_choice(rng, {name: one.weight for name, one in families.items()})]
     through = float(rng.uniform(*family.conductivity_through_w_mk))
-    return Material(
+    plane = through * _log(rng, family.anisotropy)
+    material = Material(
         name=family.name,
         conductivity_through_w_mk=through,
-        conductivity_in_plane_w_mk=through * _log(rng, family.anisotropy),
+        conductivity_in_plane_w_mk=plane,
         density_kg_m3=float(rng.uniform(*family.density_kg_m3)),
         heat_capacity_j_kgk=float(rng.uniform(*family.heat_capacity_j_kgk)),
     )
+    if family.unequal_share > 0 and rng.random() < family.unequal_share:
+        return replace(material, conductivity_y_w_mk=_log(rng, (min(through, plane), max(through, plane))))
+    return material
 
 
 def _specimen(rng: np.random.Generator, nominal: Material, tolerance: float) -> Material:
     through, plane, heat = (float(rng.uniform(1 - tolerance, 1 + tolerance)) for _ in range(3))
+    along_y = nominal.conductivity_y_w_mk
     return replace(
         nominal,
         conductivity_through_w_mk=nominal.conductivity_through_w_mk * through,
         conductivity_in_plane_w_mk=nominal.conductivity_in_plane_w_mk * plane,
+        conductivity_y_w_mk=None if along_y is None else along_y * plane,
         heat_capacity_j_kgk=nominal.heat_capacity_j_kgk * heat,
     )
 
@@ -262,7 +268,7 @@ def _defects(
             holes.append(Hole(number=number, name=f"H{number}", x_mm=x, y_mm=y, diameter_mm=diameter, depth_mm=depth))
             placed.append((x, y, diameter / 2))
         else:
-            item = _buried(rng, kind, plate, depth, spot)
+            item = _buried(rng, kind, plate, depth, spot, ranges.inclusion_mm)
             buried.append(item)
             placed.append((x, y, float(np.hypot(item.width_mm, item.height_mm)) / 2))
     return tuple(holes), tuple(buried)
@@ -281,12 +287,14 @@ def _spot(
     spread = np.sqrt(material.conductivity_in_plane_w_mk / material.conductivity_through_w_mk)
     low, high = (ratio * depth * float(spread) for ratio in ranges.width_over_depth)
     smallest, largest = (pixels * pitch for pixels in ranges.diameter_px)
-    limits = max(low, smallest), min(high, largest, 0.3 * plate.width_mm, 0.3 * plate.height_mm)
+    limits = max(low, smallest), min(high, largest, ranges.widest_share * min(plate.width_mm, plate.height_mm))
     if limits[0] > limits[1]:
         return None
     for _ in range(_TRIES):
         diameter = _log(rng, limits)
         room = 0.75 * diameter + _GAP_PX * pitch
+        if 2 * room >= min(plate.width_mm, plate.height_mm):
+            continue
         x, y = float(rng.uniform(room, plate.width_mm - room)), float(rng.uniform(room, plate.height_mm - room))
         if all(np.hypot(x - u, y - v) > room + radius for u, v, radius in placed):
             return x, y, diameter
@@ -294,7 +302,12 @@ def _spot(
 
 
 def _buried(
-    rng: np.random.Generator, kind: str, plate: PlateSpec, depth: float, spot: tuple[float, float, float]
+    rng: np.random.Generator,
+    kind: str,
+    plate: PlateSpec,
+    depth: float,
+    spot: tuple[float, float, float],
+    inclusion_mm: Range,
 ) -> BuriedDefect:
     x, y, diameter = spot
     stretch = float(np.sqrt(rng.uniform(0.55, 1.0)))
@@ -314,7 +327,7 @@ def _buried(
     form: Literal["rectangle", "ellipse"] = "rectangle" if rng.random() < 0.4 else "ellipse"
     if kind == "delamination":
         return Delamination(**outline, depth_mm=depth, resistance_m2k_w=gap_mm * 1e-3 / _AIR_W_MK, outline=form)
-    thick = min(float(rng.uniform(0.1, 1.0)), 0.5 * (plate.thickness_mm - depth))
+    thick = min(float(rng.uniform(*inclusion_mm)), 0.5 * (plate.thickness_mm - depth))
     material = _PTFE if plate.material.conductivity_through_w_mk > 0.45 or rng.random() < 0.3 else _STEEL
     return Inclusion(**outline, depth_mm=depth, thickness_mm=thick, material=material, outline=form)
 

@@ -28,6 +28,9 @@ class MaterialRange:
         Smallest and largest value; anisotropy is the conductivity in the plane over that through the thickness.
     weight : float
         Share of the plates, relative to the other families.
+    unequal_share : float
+        Share of its plates that conduct less along y than along x: by anything from the conductivity through the
+        thickness to that along x, logarithmically even.
     """
 
     name: str
@@ -36,9 +39,14 @@ class MaterialRange:
     density_kg_m3: Range
     heat_capacity_j_kgk: Range
     weight: float = 1.0
+    unequal_share: float = 0.0
 
     def __post_init__(self) -> None:
         _check(self, f"material '{self.name}': ", zero=())
+        if not 0 <= self.unequal_share <= 1:
+            raise ConfigError(
+                f"material '{self.name}': unequal_share is {self.unequal_share:g}, expected a share from 0 to 1"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,10 @@ class PlateRanges:
         Share of "hole", "delamination", "inclusion" and "impact" (a delamination of irregular form).
     diameter_px : tuple of float
         Diameter of defects in pixels, logarithmically even.
+    widest_share : float
+        Largest diameter over the shorter side of the plate.
+    inclusion_mm : tuple of float
+        Thickness of inclusions, evenly drawn.
     depth_share : tuple of float
         Depth over thickness, evenly drawn.
     width_over_depth : tuple of float
@@ -115,6 +127,8 @@ class PlateRanges:
         default_factory=lambda: {"hole": 0.6, "delamination": 0.2, "inclusion": 0.1, "impact": 0.1}
     )
     diameter_px: Range = (3.5, 16.0)
+    widest_share: float = 0.3
+    inclusion_mm: Range = (0.1, 1.0)
     depth_share: Range = (0.06, 0.8)
     width_over_depth: Range = (0.5, 12.0)
     marked_share: float = 0.35
@@ -127,7 +141,7 @@ class PlateRanges:
         if not self.materials:
             raise ConfigError("random plates need a family of materials, none came")
         _check(self, "", zero=("n_defects", "n_marks", "n_lamps", "loss_w_m2k", "reflection_k"))
-        for name in ("tolerance", "sound_share", "marked_share"):
+        for name in ("tolerance", "sound_share", "marked_share", "widest_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name):g}, expected a share from 0 to 1")
         for name, known in (("heating", HEATING_KINDS), ("defects", DEFECT_KINDS)):

@@ -20,6 +20,7 @@ __all__ = ["AcquisitionRanges", "Sample", "SimulatedPlate", "draw_acquisition"]
 Range = tuple[float, float]
 _SMOOTH_CELLS = 4
 _SHORTEST_COOLING = 0.35
+_TYPICAL_AREA_PX = 30.0
 _UNSEEN_DEPTH = 1e-3
 _DIAGONAL = 1e-9
 
@@ -100,11 +101,14 @@ class Sample:
         0 sound, 1 defect, 255 left out.
     log_depth : ndarray of float32, shape (Y, X)
         ln(depth / sqrt(diffusivity x recording time)); meaningless where there is no defect.
+    depth_weight : ndarray of float32, shape (Y, X)
+        Weight of a pixel's depth: falls with the root of its defect's area, so that large defects do not rule.
     """
 
     stack: NDArray[np.float32]
     labels: NDArray[np.uint8]
     log_depth: NDArray[np.float32]
+    depth_weight: NDArray[np.float32]
 
 
 def draw_acquisition(
@@ -153,7 +157,12 @@ def draw_acquisition(
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
     )
     labels = _labels(plate, valid, np.sqrt(rate_hz) / netd_k, ranges.visible)
-    return Sample(stack=stack, labels=labels, log_depth=_log_depth(sequence, float(times_s[-1])))
+    return Sample(
+        stack=stack,
+        labels=labels,
+        log_depth=_log_depth(sequence, float(times_s[-1])),
+        depth_weight=_depth_weight(sequence),
+    )
 
 
 def _log(rng: np.random.Generator, limits: Range) -> float:
@@ -243,3 +252,10 @@ def _log_depth(sequence: ThermalSequence, end_s: float) -> NDArray[np.float32]:
     depth = np.maximum(np.nan_to_num(sequence.truth.depth_mm, nan=1.0), _UNSEEN_DEPTH)
     length_mm = np.sqrt(sequence.material.diffusivity_through_mm2_s * end_s)
     return np.asarray(np.log(depth / length_mm), dtype=np.float32)
+
+
+def _depth_weight(sequence: ThermalSequence) -> NDArray[np.float32]:
+    assert sequence.truth is not None
+    index = sequence.truth.defect_index
+    area_px = np.bincount(np.maximum(index, 0).ravel())[np.maximum(index, 0)]
+    return np.where(index > 0, np.sqrt(_TYPICAL_AREA_PX / np.maximum(area_px, 1)), 0.0).astype(np.float32)

@@ -45,8 +45,8 @@ class DefectAndDepthLoss(nn.Module):
         self.defect_weight, self.dice, self.depth = defect_weight, dice, depth
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of outputs (B, 4, Y, X) against (B, 2, Y, X): class, and ln of the relative depth."""
-        labels, wanted = target[:, 0].long(), target[:, 1]
+        """Return the loss of outputs (B, 4, Y, X) against (B, 3, Y, X): class, ln of the relative depth, its weight."""
+        labels, wanted, importance = target[:, 0].long(), target[:, 1], target[:, 2]
         used = labels != IGNORE_LABEL
         weights = outputs.new_tensor([1.0, self.defect_weight])
         logits = outputs[:, :2].float()
@@ -60,7 +60,7 @@ class DefectAndDepthLoss(nn.Module):
         defect = labels == 1
         mean, variance = outputs[:, 2][defect].float(), outputs[:, 3][defect].float().clamp(*_LOG_VARIANCE)
         likelihood = 0.5 * (torch.exp(-variance) * (wanted[defect] - mean) ** 2 + variance)
-        depth = likelihood.sum() / max(1, likelihood.numel())
+        depth = (importance[defect] * likelihood).sum() / importance[defect].sum().clamp_min(1.0)
         loss: Tensor = entropy + self.dice * dice.mean() + self.depth * depth
         return loss
 
@@ -107,7 +107,7 @@ class AcquisitionBatches:
         return len(self.batches)
 
     def sample(self, epoch: int, index: int, plate: int) -> Pair:
-        """Draw one crop: stack (C, P, P) and target (2, P, P)."""
+        """Draw one crop: stack (C, P, P) and target (3, P, P)."""
         rng = np.random.default_rng([self.seed, epoch, 1 + index])
         drawn = draw_acquisition(self.plates[plate], rng, self.representation, self.ranges)
         return _turned(_cropped(drawn, self.crop_px, rng), rng)
@@ -138,7 +138,7 @@ def _together(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
 
 def _cropped(drawn: Sample, edge: int, rng: np.random.Generator) -> Pair:
     height, width = drawn.labels.shape
-    target = np.stack([drawn.labels.astype(np.float32), drawn.log_depth])
+    target = np.stack([drawn.labels.astype(np.float32), drawn.log_depth, drawn.depth_weight])
     missing = [(0, max(0, edge - length)) for length in (height, width)]
     stack = np.pad(drawn.stack, [(0, 0), *missing])
     target = np.pad(target, [(0, 0), *missing])

@@ -36,7 +36,7 @@ def load_plates(
 
     plates = []
     for number, entry in enumerate(entries, start=1):
-        plates.append(SimulatedPlate(sequence=read_sequence(entry.path), indices=entry.indices))
+        plates.append(SimulatedPlate(sequence=read_sequence(entry.path), indices=entry.own_indices))
         if progress is not None:
             progress(number, len(entries))
     return plates
@@ -128,7 +128,7 @@ def run(
             device=device,
             threads=threads,
             progress=progress,
-            metadata={"corpus": described, "n_plates": len(entries)},
+            metadata={"corpus": described, "n_plates": len(entries), "experiment": {**dump, "corpus": ""}},
         )
     found = {
         name: model.metadata.get(name)
