@@ -44,7 +44,7 @@ def models() -> tuple[TrainedModel, ...]:
     return load_model(os.environ.get("THERMO_QC_MODEL", "general"))
 
 
-def _calibrated(home: Path, name: str) -> tuple[Path, dict[int, float]]:
+def calibrated(home: Path, name: str) -> tuple[Path, dict[int, float]]:
     """Recording of the calibrated plate and the detectability of its holes."""
     config_path, target = resource(f"acquisitions/{name}.yaml"), home / f"{name}.h5"
     if not target.is_file():
@@ -74,7 +74,7 @@ def test_calibrated_plate(home: Path, models: tuple[TrainedModel, ...]) -> None:
     scores: list[Score] = []
     print()
     for name in ACQUISITIONS:
-        path, indices = _calibrated(home, name)
+        path, indices = calibrated(home, name)
         sequence = read_sequence(path)
         scores.append(score_recording(sequence, predict_sequence(models, sequence, tta=TTA), indices))
         print(scores[-1].line(name))

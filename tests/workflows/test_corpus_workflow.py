@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 import yaml
 
 from thermo_qc.cli import main
-from thermo_qc.inspection import read_defect_map
+from thermo_qc.config import CorpusConfig
+from thermo_qc.inspection import load_model, read_defect_map
+from thermo_qc.inspection.limits import model_doubts
 from thermo_qc.io import read_sequence
 from thermo_qc.workflows.corpus import read_corpus
 from thermo_qc.workflows.train_corpus import names_corpus
@@ -160,9 +164,27 @@ def test_training_goes_on_and_knows_its_corpus(home: Path, capsys: pytest.Captur
     assert "holds no 'train' run of this configuration" in capsys.readouterr().err
 
 
+def test_a_model_of_two_corpora_knows_both(home: Path, tmp_path: Path) -> None:
+    thick = {**CORPUS, "name": "thick", "plates": {**CORPUS["plates"], "thickness_mm": [30.0, 40.0]}}  # type: ignore[dict-item]
+    shutil.copytree(home / "corpus", tmp_path / "thick")
+    content = json.loads((tmp_path / "thick" / "corpus.json").read_text(encoding="utf-8"))
+    content["config"] = CorpusConfig.model_validate(thick).model_dump(mode="json")
+    (tmp_path / "thick" / "corpus.json").write_text(json.dumps(content), encoding="utf-8")
+    both = ["--corpus", str(home / "corpus"), str(tmp_path / "thick")]
+    numbers = ["--set", "n_plates=[2, 3]", "--set", "train.epochs=1", "--set", "train.validation_plates=2"]
+    assert main(["train", str(home / "train.yaml"), "-o", str(tmp_path / "run"), *both, *numbers]) == 0
+    (model,) = load_model(tmp_path / "run")
+    assert model.metadata["n_plates"] == 5 and [part["name"] for part in model.metadata["corpora"]] == ["tiny", "thick"]
+    known = read_sequence(home / "corpus" / "plate_00000.h5")
+    for thickness_mm, lines in ((5.0, 0), (35.0, 0), (25.0, 1)):
+        doubts = model_doubts((model,), replace(known, thickness_mm=thickness_mm))
+        assert sum("thickness is" in line for line in doubts) == lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["train", "train.yaml", "-o", "new", "--set", "n_plates=[1, 2]"], "1 corpora came and n_plates has 2 numbers"),
         (["simulate", "corpus.yaml", "-o", "new.h5"], "describes a corpus of random plates; say how many with -n"),
         (["simulate", "other.yaml", "-n", "3", "-o", "corpus"], "holds plates of another corpus (its seed differ)"),
         (["train", "train.yaml", "-o", "new", "--corpus", "nowhere"], "holds no corpus.json; make a corpus with"),

@@ -209,7 +209,11 @@ def _add_training_verbs(table: Any) -> None:
         spread_options(verb)
         if name == "train":
             verb.add_argument(
-                "--corpus", type=Path, metavar="DIR", help="corpus of simulated plates, for configs/general.yaml"
+                "--corpus",
+                type=Path,
+                nargs="+",
+                metavar="DIR",
+                help="corpora of simulated plates, in the order of the configuration, for configs/general.yaml",
             )
         if name == "cv":
             verb.add_argument("--leakage-gap", action="store_true", help="score under random-pixel folds as well")
@@ -283,6 +287,7 @@ def _add_result_verbs(table: Any) -> None:
     watch.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
     watch.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the results")
     watch_options(watch)
+    inspect_options(watch)
     batch_options(watch)
     model_options(watch)
     _machine(watch)

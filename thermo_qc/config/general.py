@@ -80,12 +80,12 @@ class NetworkConfig(Strict):
 
 
 class CorpusExperimentConfig(Strict):
-    """One training on a corpus (a folder that ``simulate`` made; relative to this file)."""
+    """One training on one corpus or several (folders that ``simulate`` made; relative to this file)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")
     seed: int = Field(default=0, ge=0, lt=2**31)
-    corpus: str
-    n_plates: PositiveInt | None = None
+    corpus: str | tuple[str, ...]
+    n_plates: PositiveInt | tuple[PositiveInt, ...] | None = None  # of each corpus; all of them without it
     representation: PhysicalConfig = PhysicalConfig()
     acquisitions: AcquisitionRangesConfig = AcquisitionRangesConfig()
     model: NetworkConfig = NetworkConfig()

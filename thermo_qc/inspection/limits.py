@@ -44,10 +44,17 @@ def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> t
     """
     lines: list[str] = []
     for model in models:
-        limits = model.metadata.get("corpus", {}).get("plates") if isinstance(model.metadata, dict) else None
-        if isinstance(limits, Mapping):
-            lines += [line for line in _doubts(limits, sequence) if line not in lines]
+        doubts = [_doubts(limits, sequence) for limits in _limits(model)]
+        if doubts:  # inside the ranges of one corpus is inside
+            lines += [line for line in min(doubts, key=len) if line not in lines]
     return tuple(lines)
+
+
+def _limits(model: TrainedModel) -> list[Mapping[str, Any]]:
+    """Ranges of plates of each corpus that a model was trained on."""
+    corpora = model.metadata.get("corpora") or [model.metadata.get("corpus")]
+    found = [corpus.get("plates") for corpus in corpora if isinstance(corpus, Mapping)]
+    return [limits for limits in found if isinstance(limits, Mapping)]
 
 
 def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:

@@ -26,7 +26,7 @@ from thermo_qc.training.transfer import checked_start, load_start
 
 __all__ = ["train_model"]
 
-_STAY = ("depth_spread", "acquisitions", "corpus")
+_STAY = ("depth_spread", "acquisitions", "corpus", "corpora")
 
 
 def train_model(

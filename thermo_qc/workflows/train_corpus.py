@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from thermo_qc.config import CorpusExperimentConfig, load_config, read_yaml
-from thermo_qc.errors import InputError
+from thermo_qc.errors import ConfigError, InputError
 from thermo_qc.io import read_sequence, write_json, write_text
 from thermo_qc.workflows.corpus import CORPUS_FILE, CorpusPlate, read_corpus
 from thermo_qc.workflows.evaluate import set_threads
@@ -46,7 +46,7 @@ def run(
     config_path: Path,
     output: Path,
     *,
-    corpus: Path | None = None,
+    corpus: Path | Sequence[Path] | None = None,
     overrides: tuple[str, ...] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -61,8 +61,8 @@ def run(
     ----------
     config_path, output : Path
         YAML of a `CorpusExperimentConfig`, and run folder.
-    corpus : Path, optional
-        Folder of the corpus, instead of the configuration's own.
+    corpus : Path or sequence of Path, optional
+        Folders of the corpora, instead of the configuration's own.
     overrides : tuple of str
         ``key.sub=value``.
     overwrite, resume : bool
@@ -84,27 +84,20 @@ def run(
     Raises
     ------
     InputError
-        When the corpus is missing, half written, or smaller than asked for.
+        When a corpus is missing, half written, or smaller than asked for.
+    ConfigError
+        When numbers of plates and corpora do not belong together.
     """
     from thermo_qc.training import train_on_corpus
 
     config = load_config(CorpusExperimentConfig, config_path, overrides)
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
-    folder = corpus if corpus is not None else config_path.parent / config.corpus
-    entries = read_corpus(folder)
-    if config.n_plates is not None:
-        if len(entries) < config.n_plates:
-            raise InputError(
-                f"{folder} holds {len(entries)} plates, n_plates asks for {config.n_plates}; simulate the rest with "
-                f"thermo-qc simulate CORPUS.yaml -n {config.n_plates} -o {folder}"
-            )
-        entries = entries[: config.n_plates]
+    entries, described = _corpora(config, config_path.parent, corpus)
     if threads is not None:
         set_threads(threads)
-    described = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))["config"]
     dump = config.model_dump(mode="json")
-    identity = {"experiment": {**dump, "corpus": ""}, "corpus": described, "n_plates": len(entries)}
+    identity = {"experiment": {**dump, "corpus": ""}, "corpora": described, "n_plates": len(entries)}
     signature = fingerprint_of(identity)
     opened = open_run(output, command="train", fingerprint=signature, overwrite=overwrite, resume=resume)
     with undone_if_refused(opened):
@@ -114,7 +107,8 @@ def run(
             seed=config.seed,
             experiment=dump,
             data=[],
-            corpus={"config": described, "n_plates": len(entries)},
+            corpora=described,
+            n_plates=len(entries),
             class_names=["sound", "defect"],
             class_scheme="binary",
             device=device,
@@ -128,7 +122,7 @@ def run(
             device=device,
             threads=threads,
             progress=progress,
-            metadata={"corpus": described, "n_plates": len(entries), "experiment": {**dump, "corpus": ""}},
+            metadata={"corpora": described, "n_plates": len(entries), "experiment": {**dump, "corpus": ""}},
         )
     found = {
         name: model.metadata.get(name)
@@ -140,3 +134,39 @@ def run(
     write_json(output / "training_metrics.json", {"note": note, **found})
     opened.finish()
     return {"model": output / "model.safetensors", "n_plates": len(entries), **found}
+
+
+def _corpora(
+    config: CorpusExperimentConfig, home: Path, given: Path | Sequence[Path] | None
+) -> tuple[list[CorpusPlate], list[dict[str, Any]]]:
+    """Plates of all corpora, those for calibration (of each corpus its last ones) at the end; and their ranges."""
+    if given is None:
+        named = (config.corpus,) if isinstance(config.corpus, str) else config.corpus
+        folders = [home / name for name in named]
+    else:
+        folders = [given] if isinstance(given, Path) else list(given)
+    wanted: Sequence[int | None] = (
+        config.n_plates if isinstance(config.n_plates, tuple) else [config.n_plates] * len(folders)
+    )
+    if not folders or len(wanted) != len(folders):
+        raise ConfigError(
+            f"{len(folders)} corpora came and n_plates has {len(wanted)} numbers; give a folder for each number"
+        )
+    parts = [_plates_of(folder, number) for folder, number in zip(folders, wanted, strict=True)]
+    described = [json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))["config"] for folder in folders]
+    total, kept = sum(map(len, parts)), config.train.validation_plates
+    shares = [kept * len(part) // total for part in parts]
+    shares[0] += kept - sum(shares)
+    cuts = [max(0, len(part) - share) for part, share in zip(parts, shares, strict=True)]
+    training = [plate for part, cut in zip(parts, cuts, strict=True) for plate in part[:cut]]
+    return training + [plate for part, cut in zip(parts, cuts, strict=True) for plate in part[cut:]], described
+
+
+def _plates_of(folder: Path, n_plates: int | None) -> list[CorpusPlate]:
+    entries = read_corpus(folder)
+    if n_plates is not None and len(entries) < n_plates:
+        raise InputError(
+            f"{folder} holds {len(entries)} plates, n_plates asks for {n_plates}; simulate the rest with "
+            f"thermo-qc simulate CORPUS.yaml -n {n_plates} -o {folder}"
+        )
+    return entries[:n_plates]
