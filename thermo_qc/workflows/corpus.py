@@ -105,7 +105,7 @@ def run(
     plate_ranges(config)  # refuses what the schema cannot
     content = config.model_dump(mode="json")
     output.mkdir(parents=True, exist_ok=True)
-    with locked(output):
+    with locked(output, break_lock=None):
         _same_corpus(output, content)
         write_json(output / CORPUS_FILE, {"config": content, "n_plates": 0, "plates": []})
         missing = [i for i in range(n_plates) if not _facts_path(output, i).is_file()]

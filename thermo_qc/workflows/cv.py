@@ -18,6 +18,7 @@ from thermo_qc.io import write_json
 from thermo_qc.workflows.cases import LabelledRecording, class_depths_mm
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.frame_folds import with_frames
+from thermo_qc.workflows.lock import locked_by_leader
 from thermo_qc.workflows.run_folder import RunFolder, undone_if_refused
 from thermo_qc.workflows.scoring import score_folds, write_metrics
 from thermo_qc.workflows.train import Experiment, load_experiment, provenance, start_run, to_case
@@ -72,18 +73,19 @@ def run(
     experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
     if threads is not None:
         set_threads(threads)
-    metrics = cross_validate(
-        experiment,
-        output,
-        overwrite=overwrite,
-        resume=resume,
-        device=device,
-        threads=threads,
-        progress=progress,
-        leakage_gap=leakage_gap,
-        only_folds=only_folds,
-    )
-    build_report(output)
+    with locked_by_leader(output):
+        metrics = cross_validate(
+            experiment,
+            output,
+            overwrite=overwrite,
+            resume=resume,
+            device=device,
+            threads=threads,
+            progress=progress,
+            leakage_gap=leakage_gap,
+            only_folds=only_folds,
+        )
+        build_report(output)
     return metrics
 
 

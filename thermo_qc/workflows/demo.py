@@ -15,6 +15,7 @@ from thermo_qc.io import write_csv, write_json, write_text
 from thermo_qc.workflows.demo_methods import run_methods
 from thermo_qc.workflows.demo_plan import Plan, load_plan, resource
 from thermo_qc.workflows.demo_progress import Progress, progress_bar
+from thermo_qc.workflows.lock import locked
 from thermo_qc.workflows.processes import run_side_by_side
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run
 
@@ -66,9 +67,16 @@ def run(
     str
         The comparison as a text table.
     """
+    chosen = load_plan("full" if full else "quick") if plan is None else plan
+    with locked(output, break_lock=None):
+        return _run(chosen, output, full, seed, overwrite, device, threads, workers)
+
+
+def _run(
+    chosen: Plan, output: Path, full: bool, seed: int, overwrite: bool, device: str, threads: int | None, workers: int
+) -> str:
     from thermo_qc.report import build_report
 
-    chosen = load_plan("full" if full else "quick") if plan is None else plan
     fingerprint = fingerprint_of([repr(chosen), seed])
     folder = open_run(output, command="demo", fingerprint=fingerprint, overwrite=overwrite)
     folder.update(name="demo", seed=seed, device=device, threads=threads, full=full)

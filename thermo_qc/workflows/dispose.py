@@ -46,7 +46,7 @@ def run(output: Path, recording: str, indication: int, *, word: str, by: str, wh
         When there is no such result or indication, or the result has changed since it was inspected.
     """
     find_result(output, recording)  # before a lock makes a folder
-    with locked(output):
+    with locked(output, break_lock=None):
         base = find_result(output, recording)
         record = read_record(base.with_name(base.name + RECORD_ENDING))
         numbers = [int(one["id"]) for one in record["indications"]]

@@ -14,6 +14,7 @@ from thermo_qc.inspection import load_model, predict_sequence
 from thermo_qc.io import load_manifest
 from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, load_recordings
+from thermo_qc.workflows.lock import locked
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
 
@@ -65,16 +66,17 @@ def run(
     if threads is not None:
         set_threads(threads)
     recordings = load_recordings(load_manifest(manifest), str(models[0].metadata.get("scheme_name") or "binary"))
-    metrics = evaluate_models(
-        models,
-        recordings,
-        output,
-        name=method or model_path.stem,
-        overwrite=overwrite,
-        device=device,
-        progress=progress,
-    )
-    build_report(output)
+    with locked(output, break_lock=None):
+        metrics = evaluate_models(
+            models,
+            recordings,
+            output,
+            name=method or model_path.stem,
+            overwrite=overwrite,
+            device=device,
+            progress=progress,
+        )
+        build_report(output)
     return metrics
 
 

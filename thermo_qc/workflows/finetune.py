@@ -18,7 +18,8 @@ from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, load_recordings
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.finetune_config import finetuning_experiment
-from thermo_qc.workflows.run_folder import undone_if_refused
+from thermo_qc.workflows.lock import locked_by_leader
+from thermo_qc.workflows.run_folder import RunFolder, undone_if_refused
 from thermo_qc.workflows.scoring import fold_result, holes_of, write_metrics, write_prediction
 from thermo_qc.workflows.train import Experiment, provenance, single_model, start_run, to_case
 
@@ -96,7 +97,6 @@ def run(
         ``comparison`` holds before and after of every group of recordings.
     """
     from thermo_qc.report import build_report
-    from thermo_qc.training import train_model
 
     start = single_model(load_model(model_path, method), str(model_path))
     config = finetuning_experiment(
@@ -116,14 +116,35 @@ def run(
     _check_apart(recordings, others)
     experiment = Experiment(config=config, recordings=recordings, seed=config.seed, start=start)
     extra = {"validate": [recording.record() for recording in others]}
-    folder = start_run(experiment, output, command="finetune", overwrite=overwrite, resume=resume, extra=extra)
+    with locked_by_leader(output):
+        folder = start_run(experiment, output, command="finetune", overwrite=overwrite, resume=resume, extra=extra)
+        metrics = _tune(experiment, start, others, folder, device=device, threads=threads, progress=progress)
+        folder.finish()
+        build_report(output)
+    return metrics
+
+
+def _tune(
+    experiment: Experiment,
+    start: TrainedModel,
+    others: Sequence[LabelledRecording],
+    folder: RunFolder,
+    *,
+    device: str,
+    threads: int | None,
+    progress: bool,
+) -> dict[str, Any]:
+    """Train the model of an opened run and compare it with the one that it started from."""
+    from thermo_qc.training import train_model
+
+    config = experiment.config
     with undone_if_refused(folder):
         folder.update(device=device, threads=threads, model={"sha256": [start.sha256], "name": start.name})
         training, held_out, parts = _parts(experiment, others)
         tuned = train_model(
             training,
             experiment=config,
-            folder=output,
+            folder=folder.path,
             class_names=start.class_names,
             class_depths_mm=start.class_depths_mm,
             validation_cases=held_out,
@@ -133,14 +154,11 @@ def run(
             seed=config.seed,
             resume=True,
             progress=progress,
-            metadata=provenance(recordings, start),
+            metadata=provenance(experiment.recordings, start),
             start=start,
             keep_representation=True,
         )
-    metrics = _compare(start, tuned, parts, output, device)
-    folder.finish()
-    build_report(output)
-    return metrics
+    return _compare(start, tuned, parts, folder.path, device)
 
 
 def _manifest(data: Path, truth: Path | None, plate: str | None, facts: dict[str, Any] | None) -> Manifest:

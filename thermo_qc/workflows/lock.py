@@ -16,11 +16,12 @@ from pathlib import Path
 
 from thermo_qc.errors import OutputError
 
-__all__ = ["LOCK", "FolderLock", "Owner", "locked"]
+__all__ = ["LOCK", "FolderLock", "Owner", "locked", "locked_by_leader"]
 
 LOCK = ".thermo-qc.lock"
 _ATTEMPTS = 20
 _PAUSE_S = 0.02
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class FolderLock:
 
 
 @contextmanager
-def locked(folder: Path, *, break_lock: bool = False) -> Iterator[FolderLock]:
+def locked(folder: Path, *, break_lock: bool | None = False) -> Iterator[FolderLock]:
     """Hold a folder while the block runs.
 
     The lock of a process of this machine that is no longer there is taken over.
@@ -100,8 +101,8 @@ def locked(folder: Path, *, break_lock: bool = False) -> Iterator[FolderLock]:
     ----------
     folder : Path
         Made where it is missing, and removed again when nothing was put into it.
-    break_lock : bool
-        Take the folder whoever holds it.
+    break_lock : bool, optional
+        Take the folder whoever holds it; None: the command has no such option, and its message names the lock file.
 
     Yields
     ------
@@ -135,7 +136,17 @@ def locked(folder: Path, *, break_lock: bool = False) -> Iterator[FolderLock]:
                 folder.rmdir()
 
 
-def _take(path: Path, break_lock: bool) -> FolderLock:
+@contextmanager
+def locked_by_leader(folder: Path) -> Iterator[None]:
+    """Hold the folder of a training, see `locked`; of the processes that share one training, the first holds it."""
+    if any(os.environ.get(name, "0").strip() not in ("", "0") for name in _RANKS):
+        yield
+        return
+    with locked(folder, break_lock=None):
+        yield
+
+
+def _take(path: Path, break_lock: bool | None) -> FolderLock:
     owner = Owner(
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -144,6 +155,7 @@ def _take(path: Path, break_lock: bool) -> FolderLock:
         token=uuid.uuid4().hex,
     )
     n_unreadable = 0
+    way_out = f"delete {path}" if break_lock is None else "add --break-lock"
     for _ in range(_ATTEMPTS):
         if _create(path, owner):
             return FolderLock(path=path, owner=owner)
@@ -151,7 +163,7 @@ def _take(path: Path, break_lock: bool) -> FolderLock:
         if there is not None and not break_lock and not there.is_gone():
             raise OutputError(
                 f"{path.parent} is in use by another run (process {there.pid} on {there.host}, for {there.age}); wait "
-                "for it, choose another folder, or add --break-lock if that run is gone"
+                f"for it, choose another folder, or {way_out} if that run is gone"
             )
         if there is None and not break_lock:
             time.sleep(_PAUSE_S)  # it is being removed or written just now
@@ -159,7 +171,7 @@ def _take(path: Path, break_lock: bool) -> FolderLock:
             if n_unreadable < _ATTEMPTS // 2:
                 continue
             raise OutputError(
-                f"{path} is there but does not say whose it is; add --break-lock if no other run uses the folder"
+                f"{path} is there but does not say whose it is; {way_out} if no other run uses the folder"
             )
         _remove(path, there)
     raise OutputError(f"{path.parent} is being taken by other runs; give the command again")

@@ -19,6 +19,7 @@ from thermo_qc.io import load_manifest, write_json, write_text
 from thermo_qc.representation import Representation
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depths_mm, load_recordings, manifest_path
 from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.lock import locked_by_leader
 from thermo_qc.workflows.predict_folder import remove_litter
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
 
@@ -188,12 +189,21 @@ def run(
     dict
         ``model`` (path), ``metrics`` on the training recordings (an upper bound, not an estimate), ``class_names``.
     """
-    from thermo_qc.training import train_model
-
     experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
     if threads is not None:
         set_threads(threads)
-    folder = start_run(experiment, output, command="train", overwrite=overwrite, resume=resume)
+    with locked_by_leader(output):
+        folder = start_run(experiment, output, command="train", overwrite=overwrite, resume=resume)
+        return _train(experiment, folder, device=device, threads=threads, progress=progress)
+
+
+def _train(
+    experiment: Experiment, folder: RunFolder, *, device: str, threads: int | None, progress: bool
+) -> dict[str, Any]:
+    """Train the model of an opened run and say how it does on its own recordings."""
+    from thermo_qc.training import train_model
+
+    output = folder.path
     with undone_if_refused(folder):
         folder.update(device=device, threads=threads)
         model = train_model(
