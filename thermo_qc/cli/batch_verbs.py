@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from thermo_qc.workflows.inspect import Inspection
 
 __all__ = ["memory_bytes", "results", "watch"]
 
@@ -23,12 +26,14 @@ def memory_bytes(arguments: Namespace) -> int | None:
 
 
 def watch(arguments: Namespace) -> int:
-    """Predict recordings as they arrive; 3 when some failed."""
+    """Predict recordings as they arrive; 3 when some failed, the codes of ``inspect`` when watching was to end."""
     from thermo_qc.cli.batch import BatchPrinter, one_line
+    from thermo_qc.cli.inspect_verbs import code_of
     from thermo_qc.cli.verbs import given_facts
     from thermo_qc.workflows import watch as workflow
     from thermo_qc.workflows.predict import work_for
 
+    inspection = _inspection(arguments)
     work = work_for(
         arguments.model,
         method=arguments.method,
@@ -36,6 +41,7 @@ def watch(arguments: Namespace) -> int:
         workers=arguments.workers or 1,
         scheduler=arguments.scheduler,
         memory_bytes=memory_bytes(arguments),
+        finish=None if inspection is None else inspection.judge,
     )
     with progress_bar("recording") as show:
         watched = workflow.run(
@@ -56,14 +62,48 @@ def watch(arguments: Namespace) -> int:
             region=arguments.region,
             sound=arguments.sound,
             facts=given_facts(arguments),
+            inspection=inspection,
             break_lock=arguments.break_lock,
             on_progress=BatchPrinter(None, show, as_json=arguments.json),
         )
     for path in watched.waiting:
         print(f"thermo-qc: {one_line(str(path))} is not complete or cannot be read, and was left", file=sys.stderr)
     said = f"{watched.n_done} done, {watched.n_skipped} up to date, {watched.n_failed} failed"
+    if inspection is not None:
+        said += f"; {watched.n_rejected} REJECT, {watched.n_review} REVIEW"
     print(f"thermo-qc: {'stopped; ' if watched.stopped else ''}{said}", file=sys.stderr)
-    return 3 if watched.n_failed else 0
+    ends = arguments.once or arguments.until_idle is not None
+    return code_of(n_failed=watched.n_failed, n_rejected=watched.n_rejected * ends, n_review=watched.n_review * ends)
+
+
+def _inspection(arguments: Namespace) -> Inspection | None:
+    """Who judges the recordings that arrive; None without criteria."""
+    from thermo_qc.cli.inspect_verbs import formats_of
+    from thermo_qc.cli.verbs import given_facts
+    from thermo_qc.workflows.inspect import prepare
+
+    if arguments.criteria is None:
+        for name in ("procedure", "plate", "registration", "assume_detectable", "format"):
+            if getattr(arguments, name):
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(
+                    f"{option} came without --criteria; watch gives verdicts and reports only by criteria"
+                )
+        return None
+    return prepare(
+        criteria=arguments.criteria,
+        procedure=arguments.procedure,
+        plate=arguments.plate,
+        registration=arguments.registration,
+        assume_detectable=arguments.assume_detectable,
+        formats=formats_of(arguments),
+        min_area_px=arguments.min_area_px,
+        device=arguments.device,
+        tta=arguments.tta,
+        facts=given_facts(arguments),
+        region=arguments.region,
+        sound=arguments.sound,
+    )
 
 
 def results(arguments: Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from thermo_qc.cli.kinds import whole
 from thermo_qc.cli.progress import progress_bar
 
-__all__ = ["dispose", "dispose_options", "inspect", "inspect_options"]
+__all__ = ["code_of", "dispose", "dispose_options", "formats_of", "inspect", "inspect_options"]
 
 EXIT_FAILED, EXIT_REJECTED, EXIT_REVIEW = 3, 4, 5
 
@@ -35,7 +35,6 @@ def inspect_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        default="html",
         metavar="NAME,...",
         help="reports beside JSON, CSV and PNG: html, pdf, dicom, with commas between (html)",
     )
@@ -76,7 +75,7 @@ def inspect(arguments: Namespace) -> int:
             plate=arguments.plate,
             registration=arguments.registration,
             assume_detectable=arguments.assume_detectable,
-            formats=[name.strip() for name in arguments.format.split(",") if name.strip()],
+            formats=formats_of(arguments),
             method=arguments.method,
             overwrite=arguments.overwrite,
             device=arguments.device,
@@ -103,8 +102,17 @@ def inspect(arguments: Namespace) -> int:
     if failed:
         place = arguments.output / "failures.csv"
         print(f"thermo-qc: {failed} of {len(results)} recordings failed; see {place}", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_REJECTED if counts["reject"] else EXIT_REVIEW if counts["review"] else 0
+    return code_of(n_failed=failed, n_rejected=counts["reject"], n_review=counts["review"])
+
+
+def formats_of(arguments: Namespace) -> list[str]:
+    """Split ``--format``."""
+    return [name.strip() for name in (arguments.format or "html").split(",") if name.strip()]
+
+
+def code_of(*, n_failed: int, n_rejected: int, n_review: int) -> int:
+    """Exit code of inspected parts: the worst of failed, rejected and to review."""
+    return EXIT_FAILED if n_failed else EXIT_REJECTED if n_rejected else EXIT_REVIEW if n_review else 0
 
 
 def dispose(arguments: Namespace) -> int:

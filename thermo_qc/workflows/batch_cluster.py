@@ -20,7 +20,7 @@ from thermo_qc.workflows.batch_workers import WorkerSettings
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.lock import FolderLock
 from thermo_qc.workflows.predict_folder import Prediction, text_of
-from thermo_qc.workflows.predict_one import Job, compute, failure_of, open_recording, write
+from thermo_qc.workflows.predict_one import Job, completed, compute, failure_of, open_recording, write
 from thermo_qc.workflows.result_files import stamp_of
 
 __all__ = ["Cluster", "TaskSettings", "check_dask", "predict_task"]
@@ -42,6 +42,10 @@ class TaskSettings:
     worker: WorkerSettings
     lock: FolderLock
     version: str = __version__
+
+    def fits(self, size_bytes: int) -> bool:
+        """Whether frames of this size may be in memory."""
+        return size_bytes <= self.worker.memory_bytes
 
 
 def check_dask() -> None:
@@ -178,16 +182,15 @@ def predict_task(job: Job, settings: TaskSettings) -> Prediction:
     options = settings.worker.options
     models = _ready(settings)
     try:
-        opened = open_recording(job, options, lambda size: size <= settings.worker.memory_bytes)
-        if isinstance(opened, Prediction):
-            return opened
-        computed = compute(opened, models, options)
+        opened = open_recording(job, options, settings.fits)
+        computed = opened if isinstance(opened, Prediction) else compute(opened, models, options)
         del opened
     except Exception as error:
         return failure_of(job, error)
     settings.lock.check()
     try:
-        return write(computed, options)
+        result = computed if isinstance(computed, Prediction) else write(computed, options)
+        return completed(result, options, settings.worker.finish, settings.fits)
     except Exception as error:
         return failure_of(job, error)
 

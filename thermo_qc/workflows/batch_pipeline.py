@@ -10,7 +10,18 @@ from threading import Condition, Thread
 
 from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.predict_folder import Prediction
-from thermo_qc.workflows.predict_one import Computed, Job, Opened, Options, compute, failure_of, open_recording, write
+from thermo_qc.workflows.predict_one import (
+    Computed,
+    Finish,
+    Job,
+    Opened,
+    Options,
+    completed,
+    compute,
+    failure_of,
+    open_recording,
+    write,
+)
 
 __all__ = ["Pipeline", "Room"]
 
@@ -71,6 +82,9 @@ class Pipeline:
         ``tell(job, result)`` as soon as a recording is done, from any of the threads.
     computed : callable, optional
         ``computed(job)`` when a recording's frames are no longer needed, so that the next one may be read.
+    finish : callable, optional
+        ``finish(result, options, reserve) -> result``: what else is done with every stored result, while others are
+        computed.
     """
 
     def __init__(
@@ -80,11 +94,12 @@ class Pipeline:
         room: Room,
         tell: Callable[[Job, Prediction], None],
         computed: Callable[[Job], None] = lambda job: None,
+        finish: Finish | None = None,
     ) -> None:
-        self._models, self._options, self._room = models, options, room
+        self._models, self._options, self._room, self._finish = models, options, room, finish
         self._tell, self._computed = tell, computed
         self._opened: SimpleQueue[Opened | None] = SimpleQueue()
-        self._finished: SimpleQueue[Computed | None] = SimpleQueue()
+        self._finished: SimpleQueue[Computed | tuple[Job, Prediction] | None] = SimpleQueue()
 
     def run(self, next_job: Callable[[], Job | None]) -> None:
         """Do jobs until there are no more.
@@ -125,7 +140,8 @@ class Pipeline:
             return
         if isinstance(opened, Prediction):
             self._room.give_back(number)
-            self._leave(job, opened)
+            self._computed(job)
+            self._finished.put((job, opened))
         else:
             self._opened.put(opened)
 
@@ -142,12 +158,25 @@ class Pipeline:
         self._finished.put(result)
 
     def _write_all(self) -> None:
-        while (computed := self._finished.get()) is not None:
+        while (found := self._finished.get()) is not None:
+            job = found.job if isinstance(found, Computed) else found[0]
             try:
-                result = write(computed, self._options)
+                result = write(found, self._options) if isinstance(found, Computed) else found[1]
+                result = self._complete(job, result)
             except Exception as error:
-                result = failure_of(computed.job, error)
-            self._tell(computed.job, result)
+                result = failure_of(job, error)
+            self._tell(job, result)
+
+    def _complete(self, job: Job, result: Prediction) -> Prediction:
+        """Finish a result, which may read the recording once more."""
+        if self._finish is None:
+            return result
+        again = -1 - job.number  # beside the room of what is read ahead
+        self._room.take(again, _size_on_disk(job.recording))
+        try:
+            return completed(result, self._options, self._finish, lambda size: self._room.take(again, size))
+        finally:
+            self._room.give_back(again)
 
     def _leave(self, job: Job, result: Prediction) -> None:
         """Report a recording that has nothing to be written."""

@@ -15,7 +15,7 @@ from thermo_qc.io import sha256_of
 from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.lock import FolderLock, locked
 from thermo_qc.workflows.predict_folder import Prediction, Tables, name_of, remove_litter, stored_results
-from thermo_qc.workflows.predict_one import Job, Options, compute, failure_of, open_recording, write
+from thermo_qc.workflows.predict_one import Finish, Job, Options, completed, compute, failure_of, open_recording, write
 from thermo_qc.workflows.processes import stopped_by_terminate
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
 from thermo_qc.workflows.run_index import RunIndex
@@ -59,12 +59,21 @@ class RunsHere:
         Recordings with more frames stay in their files.
     raising : bool
         Raise what goes wrong instead of listing it.
+    finish : callable, optional
+        ``finish(result, options, reserve) -> result``: what else is done with every stored result.
     """
 
     def __init__(
-        self, models: tuple[TrainedModel, ...], options: Options, room_bytes: int, *, raising: bool = False
+        self,
+        models: tuple[TrainedModel, ...],
+        options: Options,
+        room_bytes: int,
+        *,
+        raising: bool = False,
+        finish: Finish | None = None,
     ) -> None:
-        self._models, self._options, self._room_bytes, self._raising = models, options, room_bytes, raising
+        self._models, self._options, self._room_bytes = models, options, room_bytes
+        self._raising, self._finish = raising, finish
 
     def run(self, jobs: Sequence[Job], on_result: OnResult) -> None:
         """Predict recordings."""
@@ -81,10 +90,13 @@ class RunsHere:
         """Nothing is held."""
 
     def _predict(self, job: Job) -> Prediction:
-        opened = open_recording(job, self._options, lambda size: size <= self._room_bytes)
-        if isinstance(opened, Prediction):
-            return opened
-        return write(compute(opened, self._models, self._options), self._options)
+        opened = open_recording(job, self._options, self._fits)
+        if not isinstance(opened, Prediction):
+            opened = write(compute(opened, self._models, self._options), self._options)
+        return completed(opened, self._options, self._finish, self._fits)
+
+    def _fits(self, size_bytes: int) -> bool:
+        return size_bytes <= self._room_bytes
 
 
 class BatchSession:

@@ -17,7 +17,7 @@ from typing import Any
 
 from thermo_qc.errors import ModelError, ThermoQCError
 from thermo_qc.workflows.predict_folder import Prediction
-from thermo_qc.workflows.predict_one import Job, Options
+from thermo_qc.workflows.predict_one import Finish, Job, Options
 from thermo_qc.workflows.processes import end_process, end_with_parent, how_it_ended
 
 __all__ = ["WorkerPool", "WorkerSettings"]
@@ -47,6 +47,8 @@ class WorkerSettings:
         Of each process.
     memory_bytes : int
         Room for frames in each process.
+    finish : callable, optional
+        ``finish(result, options, reserve) -> result``: what else is done with every stored result; picklable.
     """
 
     model_path: Path
@@ -55,6 +57,7 @@ class WorkerSettings:
     options: Options
     threads: int
     memory_bytes: int
+    finish: Finish | None = None
 
 
 @dataclass(eq=False)
@@ -252,4 +255,5 @@ def _work(pipe: Connection, settings: WorkerSettings, send: Callable[..., None])
         Room(settings.memory_bytes),
         tell=lambda job, result: send(_DONE, job.number, result),
         computed=lambda job: send(_COMPUTED, job.number),
+        finish=settings.finish,
     ).run(next_job)

@@ -15,23 +15,47 @@ from thermo_qc.inspection import load_criteria
 from thermo_qc.io import read_homography, sha256_of
 from thermo_qc.models import TrainedModel
 from thermo_qc.plate import load_plate
-from thermo_qc.workflows.batch_session import OnResult, Runner, Work, open_batch
-from thermo_qc.workflows.inspect_one import InspectionPlan, inspect_result
+from thermo_qc.workflows.batch_session import open_batch
+from thermo_qc.workflows.inspect_one import InspectionPlan, Judge
 from thermo_qc.workflows.inspection_tables import write_tables
-from thermo_qc.workflows.lock import FolderLock
 from thermo_qc.workflows.part_page import PAGE_FORMATS, check_formats
 from thermo_qc.workflows.predict import work_for
 from thermo_qc.workflows.predict_folder import Prediction, check_apart, output_names
-from thermo_qc.workflows.predict_one import Job, Options, failure_of
 
-__all__ = ["Inspected", "run"]
+__all__ = ["Inspection", "prepare", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspected(Prediction):
-    """What became of one recording, with its verdict: "accept", "reject", "review", or "" without."""
+class Inspection:
+    """What turns maps into verdicts, the same for all parts; made by `prepare`.
 
-    verdict: str = ""
+    Parameters
+    ----------
+    plan : InspectionPlan
+        Criteria, procedure, plate, formats.
+    run_options : mapping
+        Options of the prediction as they go into the records.
+    """
+
+    plan: InspectionPlan
+    run_options: Mapping[str, Any]
+
+    def judge(self, models: tuple[TrainedModel, ...]) -> Judge:
+        """Make who judges the results of these models.
+
+        Raises
+        ------
+        ConfigError
+            When the criteria name classes that the models do not know.
+        """
+        if self.plan.criteria is not None:
+            self.plan.criteria.check_classes(models[0].class_names)
+        plan = replace(self.plan, models=_models(models), class_depths_mm=_class_depths(models))
+        return Judge(plan=plan, run_options=self.run_options)
+
+    def write_tables(self, output: Path, run_id: str) -> None:
+        """Write ``verdicts.csv`` and ``inspection.html`` over all parts."""
+        write_tables(output, run_id, has_criteria=self.plan.criteria is not None)
 
 
 def run(
@@ -59,8 +83,8 @@ def run(
     tta: bool = False,
     batch: bool = False,
     break_lock: bool = False,
-    on_progress: Callable[[Inspected], object] | None = None,
-) -> list[Inspected]:
+    on_progress: Callable[[Prediction], object] | None = None,
+) -> list[Prediction]:
     """Predict every recording, judge its map and write its report; what is up to date is kept.
 
     Parameters
@@ -86,8 +110,8 @@ def run(
 
     Returns
     -------
-    list of Inspected
-        In the order of `recordings`.
+    list of Prediction
+        In the order of `recordings`, each with its verdict.
 
     Raises
     ------
@@ -96,13 +120,22 @@ def run(
     """
     if not recordings:
         raise InputError("no recording was named; give at least one file")
-    for name in formats:
-        choose(PAGE_FORMATS, name, "format")
-    check_formats(formats)
-    plan = _plan(criteria, procedure, plate, registration, assume_detectable, tuple(dict.fromkeys(formats)))
+    inspection = prepare(
+        criteria=criteria,
+        procedure=procedure,
+        plate=plate,
+        registration=registration,
+        assume_detectable=assume_detectable,
+        formats=formats,
+        min_area_px=min_area_px,
+        device=device,
+        tta=tta,
+        facts=facts,
+        region=region,
+        sound=sound,
+    )
     names = output_names(recordings)
     check_apart(names, output)
-    raising = len(recordings) == 1 and not batch
     work = work_for(
         model_path,
         method=method,
@@ -110,25 +143,13 @@ def run(
         workers=workers if workers is not None else int(batch),
         scheduler=scheduler,
         memory_bytes=memory_bytes,
-        raising=raising,
+        raising=len(recordings) == 1 and not batch,
+        finish=inspection.judge,
     )
-    judged: dict[str, Inspected] = {}
-    run_options = {"min_area_px": min_area_px, "device": device, "tta": tta, "facts": facts or {}}
-    run_options |= {
-        name: "" if path is None else sha256_of(path) for name, path in (("region", region), ("sound", sound))
-    }
-
-    def add(job: Job, inspected: Inspected) -> None:
-        judged[job.stem] = inspected
-
-    def tell(result: Prediction) -> None:
-        if on_progress is not None:
-            on_progress(_with_verdict(result, judged))
-
     with open_batch(
         model_path,
         output,
-        _judging(work, plan, run_options, add, raising=raising),
+        work,
         method=method,
         overwrite=overwrite,
         device=device,
@@ -138,19 +159,44 @@ def run(
         facts=facts,
         tta=tta,
         break_lock=break_lock,
-        on_progress=tell,
+        on_progress=on_progress,
     ) as session:
         try:
-            results = session.predict(names)
+            return session.predict(names)
         finally:
-            write_tables(output, session.options.run_id, has_criteria=plan.criteria is not None)
-    return [_with_verdict(result, judged) for result in results]
+            inspection.write_tables(output, session.options.run_id)
 
 
-def _with_verdict(result: Prediction, judged: Mapping[str, Inspected]) -> Inspected:
-    known = judged.get(result.stem)
-    verdict = known.verdict if known is not None and not result.error else ""
-    return Inspected(**{name: getattr(result, name) for name in Prediction.__dataclass_fields__}, verdict=verdict)
+def prepare(
+    *,
+    criteria: Path | None = None,
+    procedure: Path | None = None,
+    plate: str | Path | None = None,
+    registration: Path | None = None,
+    assume_detectable: bool = False,
+    formats: Sequence[str] = ("html",),
+    min_area_px: int = 4,
+    device: str = "cpu",
+    tta: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    region: Path | None = None,
+    sound: Path | None = None,
+) -> Inspection:
+    """Load and check what an inspection needs besides models and recordings; parameters as of `run`.
+
+    Raises
+    ------
+    ThermoQCError
+        When criteria, procedure, plate, registration or formats cannot be used.
+    """
+    for name in formats:
+        choose(PAGE_FORMATS, name, "format")
+    check_formats(formats)
+    masks = {name: "" if path is None else sha256_of(path) for name, path in (("region", region), ("sound", sound))}
+    return Inspection(
+        plan=_plan(criteria, procedure, plate, registration, assume_detectable, tuple(dict.fromkeys(formats))),
+        run_options={"min_area_px": min_area_px, "device": device, "tta": tta, "facts": dict(facts or {}), **masks},
+    )
 
 
 def _plan(
@@ -178,64 +224,6 @@ def _plan(
         assume_detectable=assume_detectable,
         formats=formats,
     )
-
-
-def _judging(
-    work: Work,
-    plan: InspectionPlan,
-    run_options: Mapping[str, Any],
-    add: Callable[[Job, Inspected], None],
-    *,
-    raising: bool,
-) -> Work:
-    """Wrap who works on recordings: every result that comes back is judged in this process before it is listed."""
-
-    def make(models: tuple[TrainedModel, ...], options: Options, lock: FolderLock) -> Runner:
-        if plan.criteria is not None:
-            plan.criteria.check_classes(models[0].class_names)
-        full = replace(plan, models=_models(models), class_depths_mm=_class_depths(models))
-        return _JudgingRunner(work(models, options, lock), full, options, run_options, add, raising=raising)
-
-    return make
-
-
-class _JudgingRunner:
-    """A runner whose results are judged as they arrive."""
-
-    def __init__(
-        self,
-        inner: Runner,
-        plan: InspectionPlan,
-        options: Options,
-        run_options: Mapping[str, Any],
-        add: Callable[[Job, Inspected], None],
-        *,
-        raising: bool,
-    ) -> None:
-        self._inner, self._plan, self._options = inner, plan, options
-        self._run_options, self._add, self._raising = run_options, add, raising
-
-    def run(self, jobs: Sequence[Job], on_result: OnResult) -> None:
-        """Do all jobs and judge their results."""
-
-        def judged(job: Job, result: Prediction) -> None:
-            if not result.error:
-                try:
-                    verdict = inspect_result(result, self._plan, self._options, self._run_options)
-                except Exception as error:
-                    if self._raising:
-                        raise
-                    result = failure_of(job, error)
-                else:
-                    fields = {name: getattr(result, name) for name in Prediction.__dataclass_fields__}
-                    self._add(job, Inspected(**fields, verdict=verdict))
-            on_result(job, result)
-
-        self._inner.run(jobs, judged)
-
-    def close(self) -> None:
-        """Let go of processes and connections."""
-        self._inner.close()
 
 
 def _models(models: tuple[TrainedModel, ...]) -> tuple[Mapping[str, str], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -32,18 +32,19 @@ from thermo_qc.inspection import (
 from thermo_qc.io import read_sequence, sha256_of, write_json
 from thermo_qc.plate import PlateSpec
 from thermo_qc.sequence import ThermalSequence
+from thermo_qc.workflows.cases import frames_bytes
 from thermo_qc.workflows.dispositions import DISPOSITIONS_ENDING, read_dispositions
 from thermo_qc.workflows.inspection_record import RECORD_ENDING, Provenance, make_record, read_record
 from thermo_qc.workflows.part_page import PAGE_FORMATS, write_pages
 from thermo_qc.workflows.plate_place import matrix_from_text, pixel_matrix, plate_matrix_text
 from thermo_qc.workflows.predict_folder import ENDINGS, VERDICT_ENDING, Prediction
-from thermo_qc.workflows.predict_one import Options
+from thermo_qc.workflows.predict_one import DRAWING, Options, Reserve
 from thermo_qc.workflows.result_files import identity_of, read_result
 from thermo_qc.workflows.run_folder import fingerprint_of, versions
 from thermo_qc.workflows.run_index import record_verdict
 from thermo_qc.workflows.scoring import representative_frame
 
-__all__ = ["InspectionPlan", "inspect_result", "plate_place"]
+__all__ = ["InspectionPlan", "Judge", "inspect_result", "plate_place"]
 
 _NO_CRITERIA = Criteria(
     name="none",
@@ -106,7 +107,33 @@ class InspectionPlan:
         )
 
 
-def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, run_options: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Gives every stored result its verdict, wherever it was made.
+
+    Parameters
+    ----------
+    plan : InspectionPlan
+        Criteria, procedure, plate, formats.
+    run_options : mapping
+        Options of the prediction as they go into the record.
+    """
+
+    plan: InspectionPlan
+    run_options: Mapping[str, Any]
+
+    def __call__(self, result: Prediction, options: Options, reserve: Reserve) -> Prediction:
+        """Judge a result; see `inspect_result`."""
+        return replace(result, verdict=inspect_result(result, self.plan, options, self.run_options, reserve))
+
+
+def inspect_result(
+    result: Prediction,
+    plan: InspectionPlan,
+    options: Options,
+    run_options: Mapping[str, Any],
+    reserve: Reserve = lambda size: False,
+) -> str:
     """Give a verdict on a stored result and write record and report, unless they are there and up to date.
 
     Parameters
@@ -119,6 +146,8 @@ def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, r
         Of the prediction.
     run_options : mapping
         Options of the prediction as they go into the record.
+    reserve : callable
+        ``reserve(bytes) -> bool``: whether the frames may be in memory; else they are read from their file as needed.
 
     Returns
     -------
@@ -142,6 +171,8 @@ def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, r
     stored = base.with_name(base.name + ENDINGS[-1])
     prediction = read_defect_map(stored)
     sequence = read_sequence(result.recording, **options.facts)
+    if reserve(frames_bytes(sequence)):
+        sequence = sequence.loaded()
     if sequence.frame_shape != prediction.shape:
         raise InputError(
             f"{result.recording} has frames of {sequence.frame_shape}, its result {prediction.shape}; predict it again"
@@ -191,7 +222,8 @@ def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, r
         frame_time_s=frame_time_s,
     )
     record["dispositions"] = dispositions_of(base, record["map"]["file_sha256"])
-    write_pages(record, prediction, sequence, base, formats=plan.formats, signal=frame)
+    with DRAWING:
+        write_pages(record, prediction, sequence, base, formats=plan.formats, signal=frame)
     if plan.criteria is not None:
         record_verdict(
             folder,
@@ -204,6 +236,7 @@ def inspect_result(result: Prediction, plan: InspectionPlan, options: Options, r
                 "criteria_sha256": plan.criteria_sha256,
                 "indications": sorted({number for finding in verdict.findings for number in finding.ids}),
             },
+            index=False,
         )
     else:
         base.with_name(base.name + VERDICT_ENDING).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from thermo_qc.workflows.cases import MEMORY_BYTES
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.lock import FolderLock
 from thermo_qc.workflows.predict_folder import Prediction, check_apart, output_names
-from thermo_qc.workflows.predict_one import Options
+from thermo_qc.workflows.predict_one import Finish, Options
 
 __all__ = ["Prediction", "output_names", "run", "work_for"]
 
@@ -135,6 +135,7 @@ def work_for(
     scheduler: str | None = None,
     memory_bytes: int | None = None,
     raising: bool = False,
+    finish: Callable[[tuple[TrainedModel, ...]], Finish] | None = None,
 ) -> Work:
     """Say who will work on the recordings; parameters as of `run`.
 
@@ -142,6 +143,9 @@ def work_for(
     ----------
     raising : bool
         Without workers and scheduler: raise what goes wrong with a recording.
+    finish : callable, optional
+        ``finish(models)`` gives what else is done with every stored result, by whoever made it: picklable, called as
+        ``(result, options, reserve) -> result``.
 
     Returns
     -------
@@ -164,10 +168,11 @@ def work_for(
         check_dask()
 
     def make(models: tuple[TrainedModel, ...], options: Options, lock: FolderLock) -> Runner:
+        last = None if finish is None else finish(models)
         if scheduler is None and not workers:
             if threads is not None:
                 set_threads(threads)
-            return RunsHere(models, options, room, raising=raising)
+            return RunsHere(models, options, room, raising=raising, finish=last)
         settings = WorkerSettings(
             model_path=model_path,
             method=method,
@@ -175,6 +180,7 @@ def work_for(
             options=options,
             threads=threads or max(1, (os.cpu_count() or 1) // max(1, workers)),
             memory_bytes=room // max(1, workers),
+            finish=last,
         )
         return WorkerPool(settings, workers) if scheduler is None else Cluster(scheduler, settings, threads, lock)
 

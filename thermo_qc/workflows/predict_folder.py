@@ -52,7 +52,10 @@ _LONGEST_ID = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What became of one recording: its output stem, counts or the reason why it failed, seconds of each step."""
+    """What became of one recording: its output stem, counts or the reason why it failed, seconds of each step.
+
+    `verdict` is "accept", "reject", "review", or "" where no criteria were given.
+    """
 
     recording: Path
     stem: str
@@ -60,6 +63,7 @@ class Prediction:
     defect_fraction: float = 0.0
     skipped: bool = False
     error: str = ""
+    verdict: str = ""
     read_s: float = 0.0
     compute_s: float = 0.0
     write_s: float = 0.0

@@ -28,10 +28,23 @@ from thermo_qc.workflows.plate_place import plate_matrix_text
 from thermo_qc.workflows.predict_folder import ENDINGS, Prediction, attributes_of, check_free, finished, text_of
 from thermo_qc.workflows.scoring import representative_frame
 
-__all__ = ["Computed", "Job", "Opened", "Options", "compute", "failure_of", "open_recording", "state_of", "write"]
+__all__ = [
+    "DRAWING",
+    "Computed",
+    "Finish",
+    "Job",
+    "Opened",
+    "Options",
+    "completed",
+    "compute",
+    "failure_of",
+    "open_recording",
+    "state_of",
+    "write",
+]
 
 log = logging.getLogger(__name__)
-_DRAWING = Lock()  # pictures of two threads of one process (workers of a cluster) are not safe from one another
+DRAWING = Lock()  # pictures of two threads of one process (workers of a cluster) are not safe from one another
 
 TITLE_CHARACTERS = 60
 Reserve = Callable[[int], bool]
@@ -70,6 +83,10 @@ class Options:
     facts: dict[str, Any]
     redo: bool = False
     tta: bool = False
+
+
+# What else is done with every stored result before it is told of; `Reserve` says whether frames may be in memory.
+Finish = Callable[[Prediction, Options, Reserve], Prediction]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +247,7 @@ def write(computed: Computed, options: Options) -> Prediction:
     try:
         stored.unlink(missing_ok=True)
         indications_to_csv(computed.indications, table)
-        with _DRAWING:
+        with DRAWING:
             draw_prediction(
                 computed.frame,
                 prediction.class_map,
@@ -249,6 +266,15 @@ def write(computed: Computed, options: Options) -> Prediction:
         raise
     result = Prediction(recording=job.recording, stem=job.stem, n_indications=count, defect_fraction=fraction)
     return replace(result, read_s=computed.read_s, compute_s=computed.compute_s, write_s=time.perf_counter() - start)
+
+
+def completed(result: Prediction, options: Options, finish: Finish | None, reserve: Reserve) -> Prediction:
+    """Do with a stored result what else is to be done with it; the time counts as writing."""
+    if finish is None or result.error:
+        return result
+    start = time.perf_counter()
+    result = finish(result, options, reserve)
+    return replace(result, write_s=result.write_s + time.perf_counter() - start)
 
 
 def failure_of(job: Job, error: Exception) -> Prediction:

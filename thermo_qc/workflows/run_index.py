@@ -180,7 +180,13 @@ class RunIndex:
 
 
 def record_verdict(
-    folder: Path, stem: str, verdict: str, *, reasons: Sequence[str] = (), details: dict[str, Any] | None = None
+    folder: Path,
+    stem: str,
+    verdict: str,
+    *,
+    reasons: Sequence[str] = (),
+    details: dict[str, Any] | None = None,
+    index: bool = True,
 ) -> None:
     """Keep the verdict on a result: in ``<stem>.verdict.json``, which is the truth, and in the index.
 
@@ -197,6 +203,8 @@ def record_verdict(
     details : dict, optional
         More for the file, JSON types (hash of the criteria, decisive indications). A verdict counts for the very result
         it was given on: same recording, facts, models and options.
+    index : bool
+        Tell the index too; False where the run that the result belongs to does so.
 
     Raises
     ------
@@ -219,7 +227,8 @@ def record_verdict(
         **(details or {}),
     }
     write_json(base.with_name(base.name + VERDICT_ENDING), content)
-    RunIndex(folder).note(Prediction(recording=Path(files.columns["place"]), stem=stem, skipped=True))
+    if index:
+        RunIndex(folder).note(Prediction(recording=Path(files.columns["place"]), stem=stem, skipped=True))
 
 
 def _make(connection: sqlite3.Connection, version: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from thermo_qc.errors import InputError
 from thermo_qc.workflows.batch_session import BatchSession, Work, open_batch
 from thermo_qc.workflows.inbox import Inbox, digest_of
+from thermo_qc.workflows.inspect import Inspection
 from thermo_qc.workflows.predict_folder import OWN_STEMS, Prediction, fitting_name, place_of
 from thermo_qc.workflows.result_files import failures_of
 
@@ -20,6 +22,7 @@ __all__ = ["Watched", "run"]
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 64  # the inbox is looked at again at the latest after so many
+TABLES_S = 10.0  # how old tables and page of the inspections may be while recordings arrive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,8 @@ class Watched:
     ----------
     n_done, n_skipped, n_failed : int
         Recordings predicted, found up to date, failed.
+    n_rejected, n_review : int
+        Parts with these verdicts, new ones and those found up to date.
     waiting : tuple of Path
         Recordings that were not complete or not readable at the end.
     stopped : bool
@@ -39,6 +44,8 @@ class Watched:
     n_done: int
     n_skipped: int
     n_failed: int
+    n_rejected: int
+    n_review: int
     waiting: tuple[Path, ...]
     stopped: bool
 
@@ -62,6 +69,7 @@ def run(
     region: Path | None = None,
     sound: Path | None = None,
     facts: Mapping[str, Any] | None = None,
+    inspection: Inspection | None = None,
     break_lock: bool = False,
     on_progress: Callable[[Prediction], object] | None = None,
 ) -> Watched:
@@ -89,6 +97,8 @@ def run(
         Do what is there and complete, and end.
     retry_failed : bool
         Try what failed in an earlier run once more.
+    inspection : Inspection, optional
+        Judges the results (`work` has to be made with its `judge`); its tables and page are kept up to date.
 
     Returns
     -------
@@ -105,10 +115,11 @@ def run(
         raise InputError(f"{inbox} is no folder; name the folder that recordings arrive in")
     if inbox.resolve().is_relative_to(output.resolve()):
         raise InputError(f"the inbox {inbox} lies in the output folder {output}; choose another output folder")
-    counts = {"done": 0, "skipped": 0, "failed": 0}
+    counts = Counter[str]()
 
     def count(result: Prediction) -> None:
         counts["failed" if result.error else "skipped" if result.skipped else "done"] += 1
+        counts[result.verdict] += 1
         if on_progress is not None:
             on_progress(result)
 
@@ -132,7 +143,11 @@ def run(
             taken = {name: stored.stem for name, stored in session.stored.items()}
             if not retry_failed:
                 _remember_failures(place, session, taken)
-            _watch(place, session, taken, poll_s=poll_s, until_idle_s=until_idle_s, once=once)
+            tables = _Tables(inspection, session)
+            try:
+                _watch(place, session, taken, tables, poll_s=poll_s, until_idle_s=until_idle_s, once=once)
+            finally:
+                tables.write()
     except KeyboardInterrupt:
         if once or until_idle_s is not None:
             raise
@@ -141,15 +156,38 @@ def run(
         n_done=counts["done"],
         n_skipped=counts["skipped"],
         n_failed=counts["failed"],
+        n_rejected=counts["reject"],
+        n_review=counts["review"],
         waiting=tuple(place.waiting),
         stopped=stopped,
     )
+
+
+class _Tables:
+    """Tables and page of the inspections: as new as `TABLES_S` while much arrives, up to date when nothing does."""
+
+    def __init__(self, inspection: Inspection | None, session: BatchSession) -> None:
+        self._inspection, self._session = inspection, session
+        self._written_s, self._stale = time.monotonic(), True
+
+    def changed(self) -> None:
+        """Take note of new results."""
+        self._stale = True
+        if time.monotonic() - self._written_s > TABLES_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is not up to date."""
+        if self._inspection is not None and self._stale:
+            self._inspection.write_tables(self._session.folder.path, self._session.options.run_id)
+            self._written_s, self._stale = time.monotonic(), False
 
 
 def _watch(
     place: Inbox,
     session: BatchSession,
     taken: dict[str, str],
+    tables: _Tables,
     *,
     poll_s: float,
     until_idle_s: float | None,
@@ -163,8 +201,10 @@ def _watch(
             states = {path: digest_of(place.state_of(path)) for path in ready}
             for result in session.predict(names, states):
                 place.did(result.recording)
+            tables.changed()
             busy = time.monotonic()
             continue
+        tables.write()
         if place.changed:
             busy = time.monotonic()
         if once and (not place.waiting or time.monotonic() - started > place.settle_s + poll_s):
