@@ -15,7 +15,7 @@ from thermo_qc.cli import main
 from thermo_qc.config import CorpusConfig
 from thermo_qc.inspection import load_model, read_defect_map
 from thermo_qc.inspection.limits import model_doubts
-from thermo_qc.io import read_sequence
+from thermo_qc.io import load_entry, load_manifest, read_sequence
 from thermo_qc.workflows.corpus import read_corpus
 from thermo_qc.workflows.train_corpus import names_corpus
 
@@ -126,6 +126,7 @@ def test_a_rerun_makes_what_is_missing_and_nothing_else(home: Path, tmp_path: Pa
 
 
 def test_recordings_as_a_camera_makes_them(home: Path, tmp_path: Path) -> None:
+    assert not (home / "corpus" / "manifest.yaml").exists()  # plates without noise are no recordings
     config = {**CORPUS, "camera": {"n_frames": [40, 40], "cold_frames": [3, 3], "netd_k": [0.05, 0.05]}}
     (tmp_path / "noisy.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert main(["simulate", str(tmp_path / "noisy.yaml"), "-n", "1", "-o", str(tmp_path / "out")]) == 0
@@ -136,6 +137,8 @@ def test_recordings_as_a_camera_makes_them(home: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(noisy.truth.defect_index, clean.truth.defect_index)  # the same plate
     assert 0.03 < float(np.std(np.asarray(noisy.frames)[2] - np.asarray(noisy.frames)[1])) / np.sqrt(2) < 0.08
     assert read_corpus(tmp_path / "out")[0].indices == pytest.approx(read_corpus(home / "corpus")[0].indices, rel=0.05)
+    (entry,) = load_manifest(tmp_path / "out" / "manifest.yaml").entries
+    assert entry.key == "plate_00000" and load_entry(entry).truth is not None
 
 
 def test_prediction_states_depth_and_what_lies_outside(

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from thermo_qc.config import CorpusConfig, load_config
 from thermo_qc.config.corpus import CameraRangesConfig
 from thermo_qc.errors import InputError, OutputError
 from thermo_qc.evaluation import detectability
-from thermo_qc.io import write_json, write_sequence
+from thermo_qc.io import write_json, write_sequence, write_text
 from thermo_qc.sequence import Defect, ThermalSequence
 from thermo_qc.simulation import (
     MaterialRange,
@@ -35,6 +36,7 @@ from thermo_qc.workflows.processes import run_side_by_side
 __all__ = ["CORPUS_FILE", "CorpusPlate", "plate_ranges", "read_corpus", "run", "simulate_random_plate"]
 
 CORPUS_FILE = "corpus.json"
+MANIFEST_FILE = "manifest.yaml"  # of corpora with a camera: what `evaluate` and `cv` read
 _LOG = logging.getLogger(__name__)
 _CLEAN = {"netd_k": 0.0, "blur_px": 0.0, "fixed_pattern_k": 0.0, "quantisation_k": 0.0}
 _REACH_PX = 12
@@ -80,7 +82,8 @@ def run(
     config_path : Path
         YAML of a `CorpusConfig`.
     output : Path
-        Folder; ``plate_00000.h5`` and so on, each with its facts in a ``.json`` beside it, and ``corpus.json``.
+        Folder; ``plate_00000.h5`` and so on, each with its facts in a ``.json`` beside it, and ``corpus.json``; with a
+        camera also ``manifest.yaml``, for ``evaluate``.
     n_plates : int
         Plates wanted; more can be added later by the same command with a larger number.
     overrides : iterable of str
@@ -133,7 +136,18 @@ def _finish(output: Path, content: dict[str, Any], n_plates: int) -> list[Corpus
         if _facts_path(output, number).is_file()
     ]
     write_json(output / CORPUS_FILE, {"config": content, "n_plates": len(plates), "plates": plates})
+    if content.get("camera") is not None:
+        write_text(output / MANIFEST_FILE, yaml.safe_dump({"recordings": _entries(plates)}, sort_keys=False))
     return read_corpus(output)
+
+
+def _entries(plates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries of a manifest: each plate is a specimen that is recorded once."""
+    names = [Path(str(plate["file"])).stem for plate in plates]
+    return [
+        {"key": name, "recording": f"{name}.h5", "specimen": name, "acquisition": name, "condition": "random"}
+        for name in names
+    ]
 
 
 def _same_corpus(output: Path, content: dict[str, Any]) -> None:
