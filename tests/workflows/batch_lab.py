@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Collection
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
@@ -20,6 +22,14 @@ from thermo_qc.workflows.results import list_results
 from thermo_qc.workflows.run_index import INDEX
 
 RESULT_ENDINGS = {".h5", ".csv", ".png"}
+_WRITTEN = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\+00:00| UTC)")
+_PRELOADED = (
+    "batch_lab",
+    "thermo_qc.cli.verbs",
+    "thermo_qc.workflows.cv",
+    "thermo_qc.workflows.watch",
+    "thermo_qc.training",
+)
 
 
 def make_recordings(folder: Path, source: Path, n_recordings: int) -> list[Path]:
@@ -46,9 +56,14 @@ def _datasets(file: h5py.File) -> list[h5py.Dataset]:
 
 
 def results_of(folder: Path, endings: Collection[str] = RESULT_ENDINGS) -> dict[str, str]:
-    """SHA-256 of every result and table, by name."""
+    """SHA-256 of every result and table, by name; of records and pages without the moment when they were written."""
+
+    def content(path: Path) -> bytes:
+        text = path.read_bytes()
+        return _WRITTEN.sub(b"TIME", text) if path.name.endswith((".html", "n.json", "t.json")) else text
+
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(content(path)).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.suffix in endings
     }
@@ -89,6 +104,61 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+class Forked:
+    """The program in a session of its own, forked from a process that has imported everything.
+
+    That is where most of the time of a small run goes otherwise. Its workers are forked from it for the same reason.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        context = get_context("forkserver")
+        context.set_forkserver_preload(list(_PRELOADED))
+        self._process = context.Process(target=_program, args=([*map(str, arguments)],))
+        self._process.start()
+        self.pid = int(self._process.pid or 0)
+
+    def poll(self) -> int | None:
+        """Exit code, None while it runs."""
+        return None if self._process.is_alive() else self._process.exitcode
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self._process.kill()
+
+    def communicate(self) -> None:
+        """Wait for its end."""
+        self._process.join()
+        self._process.close()
+
+
+def _program(arguments: list[str]) -> None:
+    import torch
+
+    from thermo_qc.cli import main
+    from thermo_qc.workflows import batch_workers
+
+    os.setsid()
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    torch.set_num_threads(1)
+    batch_workers.get_context = lambda _: get_context("fork")  # type: ignore[attr-defined,assignment,misc]
+    raise SystemExit(main(arguments))
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that a process has started and that still run; none where the system does not say."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] not in ("Z", "X"):
+            found.append(int(entry.parent.name))
+    return sorted(found)
 
 
 def json_lines(text: str) -> list[dict[str, object]]:

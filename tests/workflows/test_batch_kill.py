@@ -1,8 +1,8 @@
 """Killed at random moments and started again, a run ends with the results of an undisturbed one, byte for byte.
 
 A hundred kills of each verb: ``python -m pytest -m slow -n 0 -s tests/workflows/test_batch_kill.py``; the environment
-variable ``THERMO_QC_KILL_ROUNDS`` changes the number, ``THERMO_QC_KILL_SPREAD_S`` the time after which they come at the
-latest (on a slow machine more).
+variable ``THERMO_QC_KILL_ROUNDS`` changes the number. The many kills are of processes forked from one that has imported
+everything, so that they meet a run at its work; those of the short tests are of the program as it is started by hand.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from batch_lab import check_index, litter_of, make_recordings, results_of, start
+import yaml
+from batch_lab import Forked, check_index, children_of, litter_of, make_recordings, results_of, start
 
 from thermo_qc.cli import main
 from thermo_qc.workflows import predict, watch
@@ -28,9 +31,78 @@ from thermo_qc.workflows import predict, watch
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 N_RECORDINGS = 6
 N_ROUNDS = int(os.environ.get("THERMO_QC_KILL_ROUNDS", "100"))
-SPREAD_S = float(os.environ.get("THERMO_QC_KILL_SPREAD_S", "6"))  # the time that most of a run takes
+SHORT_S = 6.0  # in which a program that imports everything first does most of a run
 CV_ENDINGS = {".h5", ".csv", ".json", ".safetensors"}
-Once = Callable[[np.random.Generator, int, int], int]
+INSPECT_ENDINGS = {".h5", ".csv", ".png", ".json", ".html"}
+VICTIMS = ("parent", "group", "worker")
+Start = Callable[..., Any]
+Once = Callable[["Disturber", int], None]
+
+
+@dataclass(kw_only=True)
+class Disturber:
+    """Starts runs and kills them.
+
+    `start` starts the program, which is killed up to `spread_s` after it has begun to write. The victim is the process
+    itself, which leaves its workers to notice, all of them at once, or one worker, and the rest a little later.
+    """
+
+    start: Start
+    spread_s: float
+    rng: np.random.Generator
+    victims: Counter[str] = field(default_factory=Counter)
+    kills_a_run: int = 3
+
+    def disturb(self, command: list[object], out: Path, victims: tuple[str, ...] = VICTIMS) -> None:
+        """Start a command some times and kill it."""
+        for _ in range(int(self.rng.integers(1, self.kills_a_run + 1))):
+            process = self.start(*command)
+            while process.poll() is None and not (out.is_dir() and any(out.iterdir())):
+                time.sleep(0.002)
+            victim = str(self.rng.choice(victims))
+            if victim == "worker":
+                self._kill_worker(process)
+            time.sleep(self.rng.uniform(0, self.spread_s))
+            self.victims[victim if process.poll() is None else "too late"] += 1
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL) if victim == "parent" else os.killpg(process.pid, signal.SIGKILL)
+            process.kill()  # before it had a group of its own
+            process.communicate()
+
+    def _kill_worker(self, process: Any) -> None:
+        time.sleep(self.rng.uniform(0, self.spread_s))
+        for pid in children_of(process.pid)[:1]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def repeat(self, verb: str, once: Once, rounds: int) -> None:
+        """Disturb runs until so many kills have met one; `once` kills a run, lets it end, and checks it."""
+        number = 0
+        while self.n_kills < rounds:
+            once(self, number)
+            number += 1
+            met = ", ".join(f"{count} {victim}" for victim, count in sorted(self.victims.items()))
+            print(f"{verb}: {self.n_kills} kills ({met}), {number} runs ended like an undisturbed one", flush=True)
+
+    @property
+    def n_kills(self) -> int:
+        """Kills that met a run at its work."""
+        return self.victims.total() - self.victims["too late"]
+
+
+def briefly() -> Disturber:
+    """One kill of the program."""
+    return Disturber(start=start, spread_s=SHORT_S, rng=np.random.default_rng(), kills_a_run=1)
+
+
+def at_length(*command: object) -> Disturber:
+    """Many kills, spread over the time that a run takes."""
+    Forked("--version").communicate()  # imports everything
+    started = time.monotonic()
+    Forked(*command).communicate()
+    seconds = time.monotonic() - started
+    print(f"\nan undisturbed run takes {seconds:.1f} s", flush=True)
+    return Disturber(start=Forked, spread_s=seconds, rng=np.random.default_rng(N_ROUNDS))
 
 
 @pytest.fixture(scope="module")
@@ -54,59 +126,88 @@ def _predict(forest_run: Path, batch: Path, out: Path) -> list[object]:
     return ["predict", forest_run, batch, "-o", out, "--workers", "2", "--threads", "1"]
 
 
-def _kill(process: subprocess.Popen[str], out: Path, wait_s: float, whole_group: bool) -> bool:
-    """Wait for the first file of a run and then some more, and kill; whether it was still running."""
-    while process.poll() is None and not (out.is_dir() and any(out.iterdir())):
-        time.sleep(0.002)
-    time.sleep(wait_s)
-    running = process.poll() is None
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
-    process.communicate()
-    return running
-
-
-def _disturb(once: Once, verb: str, rounds: int) -> None:
-    """Kill until it was done `rounds` times; after some kills each, `once` lets the run end and checks it."""
-    rng = np.random.default_rng(rounds)
-    n_killed = n_whole = 0
-    while n_killed < rounds:
-        kills = int(rng.integers(1, 4)) if rounds > 2 else rounds
-        n_killed += once(rng, n_whole, kills)
-        n_whole += 1
-        print(f"{verb}: {n_killed} kills, {n_whole} runs ended like an undisturbed one", flush=True)
-
-
-def _disturb_predict(forest_run: Path, batch: Path, expected: dict[str, str], folder: Path, rounds: int) -> None:
-    def once(rng: np.random.Generator, number: int, kills: int) -> int:
+def _disturb_predict(
+    disturber: Disturber, forest_run: Path, batch: Path, expected: dict[str, str], folder: Path, rounds: int
+) -> None:
+    def once(killer: Disturber, number: int) -> None:
         out = folder / f"out{number}"
         command = _predict(forest_run, batch, out)
-        n_killed = 0
-        for _ in range(kills):
-            process = start(*command)
-            n_killed += _kill(process, out, rng.uniform(0, SPREAD_S), whole_group=bool(rng.integers(2)))
-            for path in out.glob("*.h5"):  # whatever has a name is whole
-                assert results_of(out)[path.name] == expected[path.name]
-        assert main([str(part) for part in command]) == 0
+        killer.disturb(command, out)
+        for path in out.glob("*.h5"):  # whatever has a name is whole
+            assert results_of(out)[path.name] == expected[path.name]
+        assert main([str(part) for part in command[:-4]]) == 0
         assert results_of(out) == expected
         assert not litter_of(out)
         check_index(out)
-        return n_killed
 
-    _disturb(once, "predict", rounds)
+    disturber.repeat("predict", once, rounds)
 
 
-def _disturb_watch(forest_run: Path, batch: Path, folder: Path, rounds: int) -> None:
-    def once(rng: np.random.Generator, number: int, kills: int) -> int:
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Criteria with a verdict for each recording, that say of no defect that it must be found: that takes time."""
+    path = tmp_path_factory.mktemp("rules") / "criteria.yaml"
+    path.write_text(
+        yaml.safe_dump({"name": "none", "limits": [{"classes": ["surface defect"], "max_number": 0}]}),
+        encoding="utf-8",
+    )
+    return path
+
+
+def _inspect(forest_run: Path, batch: Path, out: Path, rules: Path) -> list[object]:
+    command = ["inspect", batch, "--model", forest_run, "-o", out, "--criteria", rules]
+    return [*command, "--workers", "2", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def inspected(batch: Path, forest_run: Path, rules: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Results of one inspection in one process: maps, tables, verdicts, records, pages."""
+    out = tmp_path_factory.mktemp("inspected") / "out"
+    assert main([str(part) for part in _inspect(forest_run, batch, out, rules)[:-4]]) == 4
+    found = _inspection_results(out)
+    assert len(found) == 6 * N_RECORDINGS + 3
+    return found
+
+
+def _inspection_results(out: Path) -> dict[str, str]:
+    found = results_of(out, INSPECT_ENDINGS)
+    found.pop("run.json")
+    return found
+
+
+def _disturb_inspect(
+    disturber: Disturber,
+    forest_run: Path,
+    batch: Path,
+    rules: Path,
+    expected: dict[str, str],
+    folder: Path,
+    rounds: int,
+) -> None:
+    def once(killer: Disturber, number: int) -> None:
+        out = folder / f"inspected{number}"
+        command = _inspect(forest_run, batch, out, rules)
+        killer.disturb(command, out)
+        assert main([str(part) for part in command[:-4]]) == 4
+        assert _inspection_results(out) == expected
+        assert not litter_of(out)
+        check_index(out)
+
+    disturber.repeat("inspect", once, rounds)
+
+
+def _watch(inbox: Path, forest_run: Path, out: Path) -> list[object]:
+    command = ["watch", inbox, "--model", forest_run, "-o", out, "--settle-s", "0.05", "--poll-s", "0.02"]
+    return [*command, "--workers", "2", "--threads", "1"]
+
+
+def _disturb_watch(disturber: Disturber, forest_run: Path, batch: Path, folder: Path, rounds: int) -> None:
+    def once(killer: Disturber, number: int) -> None:
         inbox, out = folder / f"in{number}", folder / f"out{number}"
         inbox.mkdir()
-        arrival = threading.Thread(target=_arrive, args=(batch, inbox, float(rng.uniform(0, 1.5))))
+        arrival = threading.Thread(target=_arrive, args=(batch, inbox, float(killer.rng.uniform(0, 0.3))))
         arrival.start()
-        command = ["watch", inbox, "--model", forest_run, "-o", out, "--settle-s", "0.05", "--poll-s", "0.02"]
-        n_killed = 0
-        for _ in range(kills):
-            process = start(*command, "--workers", "2", "--threads", "1", "--until-idle", "600")
-            n_killed += _kill(process, out, rng.uniform(0, SPREAD_S), whole_group=bool(rng.integers(2)))
+        killer.disturb([*_watch(inbox, forest_run, out), "--until-idle", "600"], out)
         arrival.join()
         done = watch.run(
             inbox, forest_run, out, predict.work_for(forest_run), settle_s=0.05, poll_s=0.02, until_idle_s=0.1
@@ -116,9 +217,8 @@ def _disturb_watch(forest_run: Path, batch: Path, folder: Path, rounds: int) -> 
         predict.run(forest_run, sorted(inbox.iterdir()), folder / f"whole{number}")
         assert results_of(out) == results_of(folder / f"whole{number}")
         assert not litter_of(out)
-        return n_killed
 
-    _disturb(once, "watch", rounds)
+    disturber.repeat("watch", once, rounds)
 
 
 def _arrive(batch: Path, inbox: Path, pause_s: float) -> None:
@@ -127,21 +227,15 @@ def _arrive(batch: Path, inbox: Path, pause_s: float) -> None:
         time.sleep(pause_s)
 
 
-def _disturb_cv(lab: Path, expected: tuple[dict[str, str], float], folder: Path, rounds: int) -> None:
-    whole, seconds = expected
-
-    def once(rng: np.random.Generator, number: int, kills: int) -> int:
+def _disturb_cv(disturber: Disturber, lab: Path, expected: dict[str, str], folder: Path, rounds: int) -> None:
+    def once(killer: Disturber, number: int) -> None:
         out = folder / f"run{number}"
-        n_killed = 0
-        for _ in range(kills):
-            process = start(*_cv(lab, out))
-            n_killed += _kill(process, out, rng.uniform(0, seconds), whole_group=True)
+        killer.disturb(_cv(lab, out), out, ("group",))
         assert main([str(part) for part in _cv(lab, out)]) == 0
-        assert _cv_results(out) == whole
+        assert _cv_results(out) == expected
         assert not litter_of(out)
-        return n_killed
 
-    _disturb(once, "cv", rounds)
+    disturber.repeat("cv", once, rounds)
 
 
 def _cv(lab: Path, out: Path) -> list[object]:
@@ -155,44 +249,58 @@ def _cv_results(out: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed_cv(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], float]:
-    """Maps, tables, metrics and models of a cross-validation, and a time in which a process does most of one."""
+def undisturbed_cv(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Maps, tables, metrics and models of a cross-validation."""
     out = tmp_path_factory.mktemp("cv") / "run"
-    started = time.monotonic()
     assert main([str(part) for part in _cv(lab, out)]) == 0
     found = _cv_results(out)
     assert {"metrics.json", "holes.csv", "fold_0/model.safetensors", "predictions/first.h5"} <= set(found)
-    return found, time.monotonic() - started + 3.0
+    return found
 
 
 def test_sigkill_predict(forest_run: Path, batch: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
-    _disturb_predict(forest_run, batch, undisturbed, tmp_path, rounds=2)
+    _disturb_predict(briefly(), forest_run, batch, undisturbed, tmp_path, rounds=1)
+
+
+def test_sigkill_inspect(forest_run: Path, batch: Path, rules: Path, inspected: dict[str, str], tmp_path: Path) -> None:
+    _disturb_inspect(briefly(), forest_run, batch, rules, inspected, tmp_path, rounds=1)
 
 
 def test_sigkill_watch(forest_run: Path, batch: Path, tmp_path: Path) -> None:
-    _disturb_watch(forest_run, batch, tmp_path, rounds=1)
+    _disturb_watch(briefly(), forest_run, batch, tmp_path, rounds=1)
 
 
-def test_sigkill_cv(lab: Path, undisturbed_cv: tuple[dict[str, str], float], tmp_path: Path) -> None:
-    _disturb_cv(lab, undisturbed_cv, tmp_path, rounds=1)
+def test_sigkill_cv(lab: Path, undisturbed_cv: dict[str, str], tmp_path: Path) -> None:
+    _disturb_cv(briefly(), lab, undisturbed_cv, tmp_path, rounds=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
 def test_sigkill_predict_many_times(forest_run: Path, batch: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
-    _disturb_predict(forest_run, batch, undisturbed, tmp_path, rounds=N_ROUNDS)
+    disturber = at_length(*_predict(forest_run, batch, tmp_path / "timed"))
+    _disturb_predict(disturber, forest_run, batch, undisturbed, tmp_path, rounds=N_ROUNDS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(14400)
+def test_sigkill_inspect_many_times(
+    forest_run: Path, batch: Path, rules: Path, inspected: dict[str, str], tmp_path: Path
+) -> None:
+    disturber = at_length(*_inspect(forest_run, batch, tmp_path / "timed", rules))
+    _disturb_inspect(disturber, forest_run, batch, rules, inspected, tmp_path, rounds=N_ROUNDS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
 def test_sigkill_watch_many_times(forest_run: Path, batch: Path, tmp_path: Path) -> None:
-    _disturb_watch(forest_run, batch, tmp_path, rounds=N_ROUNDS)
+    disturber = at_length(*_watch(batch, forest_run, tmp_path / "timed"), "--once")
+    _disturb_watch(disturber, forest_run, batch, tmp_path, rounds=N_ROUNDS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
-def test_sigkill_cv_many_times(lab: Path, undisturbed_cv: tuple[dict[str, str], float], tmp_path: Path) -> None:
-    _disturb_cv(lab, undisturbed_cv, tmp_path, rounds=N_ROUNDS)
+def test_sigkill_cv_many_times(lab: Path, undisturbed_cv: dict[str, str], tmp_path: Path) -> None:
+    _disturb_cv(at_length(*_cv(lab, tmp_path / "timed")), lab, undisturbed_cv, tmp_path, rounds=N_ROUNDS)
 
 
 def test_an_interrupt_leaves_no_litter_and_is_continued(

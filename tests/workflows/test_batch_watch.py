@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from batch_lab import json_lines, litter_of, make_recordings, results_of, start
 
-from thermo_qc.workflows import batch_session, predict, watch
+from thermo_qc.cli import main
+from thermo_qc.workflows import batch_session, inspect, predict, watch
 from thermo_qc.workflows.results import list_results
 
 
@@ -140,3 +142,39 @@ def test_the_program_watches_until_it_is_told_to_stop(
     assert len(list(out.glob("*.h5"))) == 2 and len(json_lines(said)) <= 2
     assert not litter_of(out)
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["command"] == "predict"
+
+
+def test_arrivals_get_verdicts(
+    forest_run: Path, inbox: Path, recordings: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rules(**limit: Any) -> Path:
+        path = tmp_path / "rules.yaml"
+        path.write_text(yaml.safe_dump({"name": "some", "limits": [limit]}), encoding="utf-8")
+        return path
+
+    def judged(criteria: Path, **more: Any) -> watch.Watched:
+        inspection = inspect.prepare(criteria=criteria, **more)
+        work = predict.work_for(forest_run, finish=inspection.judge)
+        return watch.run(
+            inbox, forest_run, out, work, inspection=inspection, settle_s=0.05, poll_s=0.01, until_idle_s=0.1
+        )
+
+    out = tmp_path / "out"
+    shutil.copy(recordings[0], inbox)
+    strict = rules(classes=["surface defect"], max_number=0)
+    watched = judged(strict)
+    assert (*_counts(watched), watched.n_rejected, watched.n_review) == (1, 0, 0, 1, 0)
+    shutil.copy(recordings[1], inbox)
+    watched = judged(strict)
+    assert (*_counts(watched), watched.n_rejected) == (1, 1, 0, 2)
+    assert (out / "verdicts.csv").read_text(encoding="utf-8").count(",reject,") == 2
+    assert [row["verdict"] for row in list_results([out])] == ["reject"] * 2
+    assert (out / "plate1.html").is_file() and "plate1.html" in (out / "inspection.html").read_text(encoding="utf-8")
+    maps = {path.name: path.stat().st_mtime_ns for path in out.glob("*.h5")}
+    watched = judged(rules(max_number=99), assume_detectable=True)  # other criteria: other verdicts on the same maps
+    assert (*_counts(watched), watched.n_rejected) == (0, 2, 0, 0)
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("*.h5")} == maps
+    assert [row["verdict"] for row in list_results([out])] != ["reject"] * 2
+    command = ["watch", str(inbox), "--model", str(forest_run), "-o", str(out), "--plate", "gfrp_calibrated"]
+    assert main(command) == 2
+    assert "--plate came without --criteria" in capsys.readouterr().err

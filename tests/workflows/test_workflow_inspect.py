@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 import yaml
 
 from thermo_qc.cli import main
+from thermo_qc.cli.inspect_verbs import code_of
+from thermo_qc.errors import OutputError
+from thermo_qc.workflows import inspect as workflow
+from thermo_qc.workflows import inspect_one
 from thermo_qc.workflows.inspection_record import record_schema
 from thermo_qc.workflows.run_index import RunIndex
 
@@ -154,6 +159,52 @@ def test_dispositions_stand_beside_the_result(
     (output / "first.h5").write_bytes((output / "first.h5").read_bytes() + b" ")
     assert main(["dispose", str(output), "first", "1", *said]) == 2
     assert "has changed since it was inspected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("failed", "rejected", "review", "code"),
+    [(0, 0, 0, 0), (1, 2, 3, 3), (1, 0, 0, 3), (0, 1, 3, 4), (0, 1, 0, 4), (0, 0, 1, 5)],
+)
+def test_the_worst_part_gives_the_code(failed: int, rejected: int, review: int, code: int) -> None:
+    assert code_of(n_failed=failed, n_rejected=rejected, n_review=review) == code
+
+
+def test_parts_that_cannot_be_judged_are_listed_and_judged_again(
+    inspected: tuple[Path, Path, int],
+    lab: Path,
+    forest_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    output = tmp_path / "out"
+    shutil.copytree(inspected[0], output)
+    parts = [lab / "first.h5", lab / "second.h5"]
+    rules = Path(criteria(tmp_path, {"classes": ["surface defect"], "max_number": 0}))
+    stamp = (output / "first.h5").stat().st_mtime_ns
+    real = inspect_one.write_pages
+
+    def write_pages(record: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        if record["result"] == "first":
+            raise OutputError("no space left for the page")
+        real(record, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inspect_one, "write_pages", write_pages)
+        results = workflow.run(forest_run, parts, output, criteria=rules)
+    assert [(result.verdict, result.error) for result in results] == [
+        ("", "no space left for the page"),
+        ("reject", ""),
+    ]
+    assert str(parts[0]) in [row["recording"] for row in rows_of(output / "failures.csv")]
+    assert [row["result"] for row in rows_of(output / "verdicts.csv")] == ["second"]
+    assert json.loads((output / "first.inspection.json").read_text(encoding="utf-8"))["criteria"]["limits"][1:]  # old
+    results = workflow.run(forest_run, parts, output, criteria=rules)
+    assert [(result.verdict, result.skipped) for result in results] == [("reject", True)] * 2
+    assert (output / "first.h5").stat().st_mtime_ns == stamp
+    assert str(parts[0]) not in [row["recording"] for row in rows_of(output / "failures.csv")]
+    assert [row["result"] for row in rows_of(output / "verdicts.csv")] == ["first", "second"]
 
 
 @pytest.mark.parametrize(

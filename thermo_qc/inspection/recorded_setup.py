@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ThermoQCError
 from thermo_qc.evaluation import InspectionSetup, simulate_hole
+from thermo_qc.evaluation.hole_window import HoleWindow
 from thermo_qc.preprocess import detect_heating_stop, estimate_noise
 from thermo_qc.sequence import Material, ThermalSequence
 from thermo_qc.simulation import Heating
 
-__all__ = ["RecordedSetup", "recorded_setup"]
+__all__ = ["RecordedSetup", "hole_in", "recorded_setup"]
 
 _WAY_OUT = {
     "material": "material (thermal constants, in a sidecar YAML or by --plate)",
@@ -28,6 +30,7 @@ _WAY_OUT = {
 }
 _SOUND_SAMPLES = 24
 _DIM_PERCENTILE = 5.0
+_PLAIN = 1000.0  # W/m2 or J/m2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,13 +172,7 @@ def _measured_heat(
         return setup, "stated", None
     rises = np.stack([np.asarray(sequence.frames[index, :, :], dtype=np.float64) - cold for index in chosen.tolist()])
     dim = np.nanpercentile(rises[:, use], _DIM_PERCENTILE, axis=1)
-    hole = simulate_hole(
-        material,
-        thickness_mm=thickness_mm,
-        depth_mm=thickness_mm / 2,
-        diameter_mm=4 * setup.pixel_pitch_mm,
-        setup=setup,
-    )
+    hole = hole_in(material, thickness_mm, thickness_mm / 2, 4 * setup.pixel_pitch_mm, setup)
     computed = np.interp(times[chosen], hole.times_s, hole.sound_k)
     level = float(dim @ computed / (computed @ computed))
     if not (np.isfinite(level) and level > 0):
@@ -189,3 +186,24 @@ def _measured_heat(
         heating = replace(heating, flux_w_m2=level * heating.flux_w_m2)
         source = f"measured: {heating.flux_w_m2:.3g} W/m² in the dimmest inspected places"
     return replace(setup, heating=heating), source, misfit
+
+
+def hole_in(
+    material: Material, thickness_mm: float, depth_mm: float, diameter_mm: float, setup: InspectionSetup
+) -> HoleWindow:
+    """Simulate a hole as `simulate_hole` does, once for all recordings that differ in heat and noise alone.
+
+    The rise is proportional to the absorbed heat, and noise has no part in it.
+    """
+    flash = setup.heating.kind == "flash"
+    plain = replace(setup.heating, flux_w_m2=_PLAIN, energy_j_m2=_PLAIN)
+    level = (setup.heating.energy_j_m2 if flash else setup.heating.flux_w_m2) / _PLAIN
+    window = _plain_hole(material, thickness_mm, depth_mm, diameter_mm, replace(setup, heating=plain, netd_k=1.0))
+    return replace(window, contrast_k=level * window.contrast_k, sound_k=level * window.sound_k, noise_k=setup.noise_k)
+
+
+@lru_cache(maxsize=128)
+def _plain_hole(
+    material: Material, thickness_mm: float, depth_mm: float, diameter_mm: float, setup: InspectionSetup
+) -> HoleWindow:
+    return simulate_hole(material, thickness_mm=thickness_mm, depth_mm=depth_mm, diameter_mm=diameter_mm, setup=setup)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from thermo_qc.errors import ThermoQCError
-from thermo_qc.evaluation import DetectionLimits, InspectionSetup, hole_detectability
+from thermo_qc.evaluation import DetectionLimits, InspectionSetup
 from thermo_qc.inspection.criteria import Criteria
 from thermo_qc.inspection.limit import Limit
-from thermo_qc.inspection.recorded_setup import RecordedSetup
+from thermo_qc.inspection.recorded_setup import RecordedSetup, hole_in
 from thermo_qc.sequence import Material
 
 __all__ = ["Shown", "ShownCase", "check_shown"]
@@ -154,6 +154,4 @@ def _case(
 
 @lru_cache(maxsize=1024)
 def _index(material: Material, thickness: float, depth: float, diameter: float, setup: InspectionSetup) -> float:
-    return hole_detectability(
-        material, thickness_mm=thickness, depth_mm=depth, diameter_mm=diameter, setup=setup
-    ).background
+    return hole_in(material, thickness, depth, diameter, setup).detectability().background

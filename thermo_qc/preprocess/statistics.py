@@ -50,18 +50,28 @@ def pixel_statistics(sequence: ThermalSequence) -> PixelStatistics:
 def _statistics_of(
     block: NDArray[np.float32], times_s: NDArray[np.float64], window: slice
 ) -> tuple[NDArray[np.float64], ...]:
-    finite = np.isfinite(block)
-    count = finite.sum(axis=0)
+    """Frame by frame, which stays in the processor's cache; frames without gaps, the rule, need no masks."""
+    shape = block.shape[1:]
+    count, total = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    low, high = (np.full(shape, value, dtype=block.dtype) for value in (np.inf, -np.inf))
+    gaps = [None if finite.all() else ~finite for finite in map(np.isfinite, block)]
+    for frame, gap in zip(block, gaps, strict=True):
+        count += 1 if gap is None else ~gap
+        total += frame if gap is None else np.where(gap, 0.0, frame)
+        np.minimum(low, frame if gap is None else np.where(gap, np.inf, frame), out=low)
+        np.maximum(high, frame if gap is None else np.where(gap, -np.inf, frame), out=high)
     known, safe = count > 0, np.maximum(count, 1)
-    mean = np.where(finite, block, 0.0).sum(axis=0, dtype=np.float64) / safe
-    square = (np.where(finite, block - mean, 0.0) ** 2).sum(axis=0) / safe
-    low = np.where(finite, block, np.inf).min(axis=0)
-    high = np.where(finite, block, -np.inf).max(axis=0)
-    noise = np.full(count.shape, np.nan)
+    mean = total / safe
+    square = np.zeros(shape)
+    for frame, gap in zip(block, gaps, strict=True):
+        deviation = frame - mean if gap is None else np.where(gap, 0.0, frame - mean)
+        square += deviation * deviation
+    square /= safe
+    noise = np.full(shape, np.nan)
     if times_s.size >= 3:
         residual = np.abs(_second_differences(block[window], times_s[window]))
         whole = np.isfinite(residual).all(axis=0)
-        noise[whole] = MAD_TO_STD * np.median(residual[:, whole], axis=0)
+        noise[whole] = MAD_TO_STD * np.median(np.ascontiguousarray(residual[:, whole].T), axis=1)
     maps = (np.where(known, values, np.nan) for values in (mean, np.sqrt(square), low, high))
     return (count.astype(np.float64), *maps, noise)
 

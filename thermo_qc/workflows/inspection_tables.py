@@ -27,13 +27,13 @@ def write_tables(folder: Path, run_id: str, *, has_criteria: bool) -> None:
     OutputError
         When a file cannot be written.
     """
-    records = standing_records(folder, run_id)
+    failures = failures_of(read_run(folder) or {})
+    records = [one for one in standing_records(folder, run_id) if one["recording"]["place"] not in failures]
     table = folder / VERDICTS_TABLE
     if has_criteria:
         write_csv(table, _COLUMNS, [_row(record) for record in records if record["verdict"] is not None])
     else:
         table.unlink(missing_ok=True)
-    failures = failures_of(read_run(folder) or {})
     failed = [(entry.get("recording", place), entry.get("reason", "")) for place, entry in failures.items()]
     write_batch_page(records, failed, folder / BATCH_PAGE)
 
