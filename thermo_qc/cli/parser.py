@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from thermo_qc import __version__
-from thermo_qc.cli import batch_verbs, inspect_verbs, verbs
+from thermo_qc.cli import audit_verbs, batch_verbs, inspect_verbs, verbs
 from thermo_qc.cli.batch_arguments import batch_options, model_options, results_options, spread_options, watch_options
 from thermo_qc.cli.inspect_verbs import dispose_options, inspect_options
 from thermo_qc.cli.kinds import whole as _whole
@@ -221,6 +221,10 @@ def _add_training_verbs(table: Any) -> None:
                 "--fold", type=_whole(0), action="append", metavar="N", help="this fold only (may be repeated)"
             )
 
+    audit = _verb(table, "audit", audit_verbs.audit, "score a method under folds that leak and folds that do not")
+    audit_verbs.audit_options(audit)
+    _output(audit, "folder for the runs, the table and its page")
+    _machine(audit)
     _add_finetune(table)
     demo = _verb(table, "demo", verbs.demo, "simulate the calibrated plate, train, cross-validate, compare and report")
     _output(demo, "folder for everything the demo makes", default=Path("thermo-qc-demo"))

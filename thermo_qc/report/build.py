@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from thermo_qc import __version__
 from thermo_qc.io import write_text
 from thermo_qc.report.demo_page import demo_sections
 from thermo_qc.report.load import DemoFolder, RunFolder, load_folder
+from thermo_qc.report.page import render_page
 from thermo_qc.report.run_page import run_sections
 
 __all__ = ["build_report"]
@@ -52,13 +49,6 @@ def build_report(folder: Path, output: Path | None = None) -> Path:
 
 
 def _render(results: RunFolder | DemoFolder) -> str:
-    environment = Environment(
-        loader=PackageLoader("thermo_qc.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     if isinstance(results, DemoFolder):
         title, lead = "Demonstration: methods compared on a calibrated plate", _demo_lead(results)
         sections = demo_sections(results)
@@ -69,13 +59,7 @@ def _render(results: RunFolder | DemoFolder) -> str:
             "Quality control by active infrared thermography: what was done, and how good it is.",
         )
         sections = run_sections(results)
-    return environment.get_template("report.html.j2").render(
-        title=title,
-        lead=lead,
-        sections=sections,
-        version=__version__,
-        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )
+    return render_page(title=title, lead=lead, sections=sections)
 
 
 def _demo_lead(demo: DemoFolder) -> str:

@@ -54,6 +54,8 @@ FILES: dict[str, tuple[str, ...]] = {
         *("verdicts.csv", "inspection.html"),
     ),
     "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
+    "audit": ("audit.json", "audit.csv", "report.html"),
+    "compare": ("comparison.json", "comparison.csv", "differences.csv", "holes.csv", "limits.json", "report.html"),
 }
 FOLDERS: dict[str, tuple[str, ...]] = {
     "train": ("checkpoints", "tensorboard"),
@@ -62,6 +64,8 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "evaluate": ("predictions",),
     "predict": (),
     "demo": ("data", "runs", "unseen", "leakage"),
+    "audit": (),
+    "compare": (),
 }
 RESULTS: dict[str, tuple[str, ...]] = {  # what makes a broken run worth continuing
     "train": ("model.safetensors", "checkpoints/*"),
