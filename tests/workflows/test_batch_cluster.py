@@ -142,15 +142,16 @@ def test_an_error_of_the_cluster_ends_the_run(
 def test_no_scheduler_and_no_workers(
     forest_run: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(batch_cluster, "CONNECT_S", 0.3)
     monkeypatch.setattr(batch_cluster, "WORKERS_S", 0.1)
     command = ["predict", str(forest_run), str(batch), "-o", str(tmp_path / "out"), "--scheduler"]
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    for address in (f"tcp://127.0.0.1:{port}", "nonsense://x"):
-        assert main([*command, address]) == 2
-        said = capsys.readouterr().err
-        assert f"no Dask scheduler answers at {address}" in said and said.count("Traceback") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_cluster, "CONNECT_S", 0.3)  # nobody is there, however long one waits
+        for address in (f"tcp://127.0.0.1:{port}", "nonsense://x"):
+            assert main([*command, address]) == 2
+            said = capsys.readouterr().err
+            assert f"no Dask scheduler answers at {address}" in said and said.count("Traceback") == 0
     with (
         distributed.LocalCluster(
             n_workers=0, processes=False, dashboard_address=":0", silence_logs=logging.CRITICAL

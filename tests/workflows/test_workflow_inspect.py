@@ -21,6 +21,7 @@ from thermo_qc.workflows import inspect_one
 from thermo_qc.workflows.inspection_record import record_schema
 from thermo_qc.workflows.run_index import RunIndex
 
+NO_PAGE = ("--format", ",")  # drawing one takes most of the time of an inspection
 LOOSE = {"max_equivalent_diameter_mm": 30, "detect_depth_mm": 2.0}
 
 
@@ -96,14 +97,14 @@ def test_what_could_not_be_seen_is_for_review(
     output = tmp_path / "out"
     shutil.copytree(inspected[0], output)
     deep = criteria(tmp_path, {"max_equivalent_diameter_mm": 20, "detect_depth_mm": 7.8})
-    assert inspect(forest_run, output, lab / "first.h5", "--criteria", deep) == 5
+    assert inspect(forest_run, output, lab / "first.h5", "--criteria", deep, *NO_PAGE) == 5
     record = json.loads((output / "first.inspection.json").read_text(encoding="utf-8"))
     assert record["detectability"]["cases"][0]["word"] in ("borderline", "cannot be seen")
     unknown = criteria(tmp_path, {"max_equivalent_diameter_mm": 30})
-    assert inspect(forest_run, output, lab / "first.h5", "--criteria", unknown) == 5
+    assert inspect(forest_run, output, lab / "first.h5", "--criteria", unknown, *NO_PAGE) == 5
     record = json.loads((output / "first.inspection.json").read_text(encoding="utf-8"))
     assert "deepest_mm" in record["verdict"]["reasons"][0]
-    assert inspect(forest_run, output, lab / "first.h5", "--criteria", unknown, "--assume-detectable") == 0
+    assert inspect(forest_run, output, lab / "first.h5", "--criteria", unknown, "--assume-detectable", *NO_PAGE) == 0
 
 
 def test_without_criteria_there_is_no_verdict(
@@ -115,7 +116,7 @@ def test_without_criteria_there_is_no_verdict(
 ) -> None:
     output = tmp_path / "out"
     shutil.copytree(inspected[0], output)
-    assert inspect(forest_run, output, lab / "first.h5") == 0
+    assert inspect(forest_run, output, lab / "first.h5", *NO_PAGE) == 0
     out = capsys.readouterr().out
     assert not any(word in out for word in ("ACCEPT", "REJECT", "REVIEW"))
     assert not (output / "first.verdict.json").exists()

@@ -84,7 +84,7 @@ def _inspection(arguments: Namespace) -> Inspection | None:
 
     if arguments.criteria is None:
         for name in ("procedure", "plate", "registration", "assume_detectable", "format"):
-            if getattr(arguments, name):
+            if getattr(arguments, name) not in (None, False):
                 option = f"--{name.replace('_', '-')}"
                 raise ConfigError(
                     f"{option} came without --criteria; watch gives verdicts and reports only by criteria"
@@ -103,6 +103,8 @@ def _inspection(arguments: Namespace) -> Inspection | None:
         facts=given_facts(arguments),
         region=arguments.region,
         sound=arguments.sound,
+        model_path=arguments.model,
+        method=arguments.method,
     )
 
 

@@ -36,7 +36,7 @@ def inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="NAME,...",
-        help="reports beside JSON, CSV and PNG: html, pdf, dicom, with commas between (html)",
+        help="html, pdf, png (maps and indications with scales), dicom; with commas between (html)",
     )
 
 
@@ -107,7 +107,8 @@ def inspect(arguments: Namespace) -> int:
 
 def formats_of(arguments: Namespace) -> list[str]:
     """Split ``--format``."""
-    return [name.strip() for name in (arguments.format or "html").split(",") if name.strip()]
+    given = "html" if arguments.format is None else arguments.format
+    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def code_of(*, n_failed: int, n_rejected: int, n_review: int) -> int:
