@@ -1,4 +1,4 @@
-"""The verb ``audit``, with its arguments."""
+"""The verbs ``audit`` and ``compare``, with their arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from thermo_qc.cli.kinds import whole
 
-__all__ = ["audit", "audit_options"]
+__all__ = ["audit", "audit_options", "compare", "compare_options"]
 
 KINDS = ("random_pixel", "random_frame", "block", "defect", "acquisition", "plate")
 
@@ -50,6 +50,72 @@ def audit(arguments: Namespace) -> int:
         _print(method)
     print(f"wrote {arguments.output / 'report.html'}")
     return 0
+
+
+def compare_options(parser: argparse.ArgumentParser) -> None:
+    """Add runs, reference, groups and limits."""
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished cv or evaluate runs")
+    parser.add_argument("--reference", metavar="NAME", help="method that the others are compared with (the first run)")
+    parser.add_argument(
+        "--groups",
+        choices=("recording", "acquisition", "plate"),
+        default="recording",
+        metavar="WHAT",
+        help="what is resampled for the intervals: recording, acquisition or plate (recording)",
+    )
+    parser.add_argument(
+        "--detectable", type=float, default=30.0, metavar="D", help="d' from which a hole is detectable"
+    )
+    parser.add_argument("--visible", type=float, default=6.5, metavar="D", help="d' below which a hole cannot be seen")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="seed of the resampling (0)")
+
+
+def compare(arguments: Namespace) -> int:
+    """Compare methods on the same splits."""
+    from thermo_qc.evaluation import DetectionLimits
+    from thermo_qc.workflows import compare as workflow
+
+    found = workflow.run(
+        arguments.runs,
+        arguments.output,
+        reference=arguments.reference,
+        groups=arguments.groups,
+        limits=DetectionLimits(visible=arguments.visible, detectable=arguments.detectable),
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
+        announce=lambda text: print(text, file=sys.stderr),
+    )
+    _print_comparison(found)
+    print(f"wrote {arguments.output / 'report.html'}")
+    return 0
+
+
+def _print_comparison(found: dict[str, Any]) -> None:
+    from thermo_qc.evaluation import render_table
+
+    rows = [
+        {
+            "method": row["method"],
+            "bal. acc.": row["balanced_accuracy"],
+            "defect F1": row["defect_f1"],
+            "defect IoU": row["defect_iou"],
+            "holes": f"{row['holes_found']}/{row['holes_total']}",
+            "detectable": f"{row['detectable_found']}/{row['detectable_total']}",
+            "false calls/m2": row["false_calls_per_m2"],
+            "depth MAE mm": row["depth_mae_mm"],
+            "to bound": row["depth_bound_ratio"],
+            "a90 mm": row["a90_mm"],
+        }
+        for row in found["rows"]
+    ]
+    print(f"{found['protocol']}:")
+    print(render_table(rows, list(rows[0])))
+    decided = [one for one in found["differences"] if one["decided"] and one["metric"] == "defect_f1"]
+    for one in decided:
+        print(
+            f"{one['method']} against {one['reference']}: defect F1 {one['difference']:+.3f} "
+            f"({one['low']:+.3f} to {one['high']:+.3f})"
+        )
 
 
 def _print(method: dict[str, Any]) -> None:

@@ -316,6 +316,10 @@ def _add_result_verbs(table: Any) -> None:
     results = _verb(table, "results", batch_verbs.results, "list, filter, export and compare results")
     results_options(results)
 
+    compare = _verb(table, "compare", audit_verbs.compare, "put methods side by side that ran on the same splits")
+    audit_verbs.compare_options(compare)
+    _output(compare, "folder for the table and its page")
+
     report = _verb(table, "report", verbs.report, "write the HTML report of a run folder")
     report.add_argument("run", type=Path, metavar="RUN")
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML file (RUN/report.html)")

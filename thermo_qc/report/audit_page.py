@@ -88,7 +88,7 @@ def _table(method: str, rows: Rows) -> Table:
     )
     caption = (
         f"{method} under every kind of folds, all test pixels together. Trained on: mean share of the usable pixels "
-        "that a fold trains on, after the guard ring. Detectable: peak contrast without noise at least 5 times the noise."
+        "that a fold trains on, after the guard ring. Detectable: contrast without noise at least 5 times the noise."
     )
     return Table(caption=caption, header=header, rows=body)
 
