@@ -115,11 +115,12 @@ def run(
         raise InputError(f"{inbox} is no folder; name the folder that recordings arrive in")
     if inbox.resolve().is_relative_to(output.resolve()):
         raise InputError(f"the inbox {inbox} lies in the output folder {output}; choose another output folder")
-    counts = Counter[str]()
+    counts, tables = Counter[str](), _Tables(inspection)
 
     def count(result: Prediction) -> None:
         counts["failed" if result.error else "skipped" if result.skipped else "done"] += 1
         counts[result.verdict] += 1
+        tables.changed()
         if on_progress is not None:
             on_progress(result)
 
@@ -143,7 +144,7 @@ def run(
             taken = {name: stored.stem for name, stored in session.stored.items()}
             if not retry_failed:
                 _remember_failures(place, session, taken)
-            tables = _Tables(inspection, session)
+            tables.session = session
             try:
                 _watch(place, session, taken, tables, poll_s=poll_s, until_idle_s=until_idle_s, once=once)
             finally:
@@ -164,23 +165,27 @@ def run(
 
 
 class _Tables:
-    """Tables and page of the inspections: as new as `TABLES_S` while much arrives, up to date when nothing does."""
+    """Tables and page of the inspections: written now and then while much arrives, up to date when nothing does."""
 
-    def __init__(self, inspection: Inspection | None, session: BatchSession) -> None:
-        self._inspection, self._session = inspection, session
-        self._written_s, self._stale = time.monotonic(), True
+    def __init__(self, inspection: Inspection | None) -> None:
+        self.session: BatchSession | None = None
+        self._inspection, self._stale = inspection, True
+        self._next_s = time.monotonic() + TABLES_S
 
     def changed(self) -> None:
-        """Take note of new results."""
+        """Take note of a new result."""
         self._stale = True
-        if time.monotonic() - self._written_s > TABLES_S:
+        if time.monotonic() > self._next_s:
             self.write()
 
     def write(self) -> None:
-        """Write what is not up to date."""
-        if self._inspection is not None and self._stale:
-            self._inspection.write_tables(self._session.folder.path, self._session.options.run_id)
-            self._written_s, self._stale = time.monotonic(), False
+        """Write what is not up to date; of many parts that takes long and is done more rarely."""
+        if self._inspection is None or self.session is None or not self._stale:
+            return
+        started = time.monotonic()
+        self._inspection.write_tables(self.session.folder.path, self.session.options.run_id)
+        self._stale, now = False, time.monotonic()
+        self._next_s = now + max(TABLES_S, 10 * (now - started))
 
 
 def _watch(
@@ -201,7 +206,6 @@ def _watch(
             states = {path: digest_of(place.state_of(path)) for path in ready}
             for result in session.predict(names, states):
                 place.did(result.recording)
-            tables.changed()
             busy = time.monotonic()
             continue
         tables.write()
