@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +16,17 @@ from thermo_qc.inspection import load_criteria
 from thermo_qc.io import read_homography, sha256_of
 from thermo_qc.models import TrainedModel
 from thermo_qc.plate import load_plate
-from thermo_qc.workflows.batch_session import open_batch
+from thermo_qc.workflows.batch_session import BatchSession, open_batch
 from thermo_qc.workflows.inspect_one import InspectionPlan, Judge
 from thermo_qc.workflows.inspection_tables import write_tables
 from thermo_qc.workflows.part_page import PAGE_FORMATS, check_formats
 from thermo_qc.workflows.predict import work_for
 from thermo_qc.workflows.predict_folder import Prediction, check_apart, output_names
+from thermo_qc.workflows.qualification import load_pod, pod_of_models, training_of
 
-__all__ = ["Inspection", "prepare", "run"]
+__all__ = ["Inspection", "LiveTables", "prepare", "run"]
+
+TABLES_S = 10.0  # how old tables and page may be while a run goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,41 @@ class Inspection:
     def write_tables(self, output: Path, run_id: str) -> None:
         """Write ``verdicts.csv`` and ``inspection.html`` over all parts."""
         write_tables(output, run_id, has_criteria=self.plan.criteria is not None)
+
+
+class LiveTables:
+    """Tables and page over all parts while a run goes on: written now and then, and at its end.
+
+    Parameters
+    ----------
+    inspection : Inspection, optional
+        Of the run; without one nothing is written.
+
+    Attributes
+    ----------
+    session : BatchSession, optional
+        To be set once the folder is open.
+    """
+
+    def __init__(self, inspection: Inspection | None) -> None:
+        self.session: BatchSession | None = None
+        self._inspection, self._stale = inspection, True
+        self._next_s = time.monotonic() + TABLES_S
+
+    def changed(self) -> None:
+        """Take note of a new result."""
+        self._stale = True
+        if time.monotonic() > self._next_s:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is not up to date; of many parts that takes long and is done more rarely."""
+        if self._inspection is None or self.session is None or not self._stale:
+            return
+        started = time.monotonic()
+        self._inspection.write_tables(self.session.folder.path, self.session.options.run_id)
+        self._stale, now = False, time.monotonic()
+        self._next_s = now + max(TABLES_S, 10 * (now - started))
 
 
 def run(
@@ -102,7 +141,7 @@ def run(
     assume_detectable : bool
         Missing facts about detectability are no reason for a review; a defect that is known not to be detectable is.
     formats : sequence of str
-        "html", "pdf", "dicom".
+        "html", "pdf", "png", "dicom".
     method, overwrite, device, threads, workers, scheduler, memory_bytes, min_area_px, region, sound, facts, tta, batch
         As for `thermo_qc.workflows.predict.run`.
     break_lock, on_progress
@@ -133,7 +172,16 @@ def run(
         facts=facts,
         region=region,
         sound=sound,
+        model_path=model_path,
+        method=method,
     )
+    tables = LiveTables(inspection)
+
+    def tell(result: Prediction) -> None:
+        tables.changed()
+        if on_progress is not None:
+            on_progress(result)
+
     names = output_names(recordings)
     check_apart(names, output)
     work = work_for(
@@ -159,12 +207,13 @@ def run(
         facts=facts,
         tta=tta,
         break_lock=break_lock,
-        on_progress=on_progress,
+        on_progress=tell,
     ) as session:
+        tables.session = session
         try:
             return session.predict(names)
         finally:
-            inspection.write_tables(output, session.options.run_id)
+            tables.write()
 
 
 def prepare(
@@ -181,6 +230,8 @@ def prepare(
     facts: Mapping[str, Any] | None = None,
     region: Path | None = None,
     sound: Path | None = None,
+    model_path: Path | None = None,
+    method: str | None = None,
 ) -> Inspection:
     """Load and check what an inspection needs besides models and recordings; parameters as of `run`.
 
@@ -193,8 +244,12 @@ def prepare(
         choose(PAGE_FORMATS, name, "format")
     check_formats(formats)
     masks = {name: "" if path is None else sha256_of(path) for name, path in (("region", region), ("sound", sound))}
+    plan = _plan(criteria, procedure, plate, registration, assume_detectable, tuple(dict.fromkeys(formats)))
+    if model_path is not None:
+        plan = replace(plan, training=training_of(model_path, method))
+        plan = replace(plan, pod=plan.pod or pod_of_models(model_path, method))
     return Inspection(
-        plan=_plan(criteria, procedure, plate, registration, assume_detectable, tuple(dict.fromkeys(formats))),
+        plan=plan,
         run_options={"min_area_px": min_area_px, "device": device, "tta": tta, "facts": dict(facts or {}), **masks},
     )
 
@@ -213,11 +268,14 @@ def _plan(
     nominal = None if plate is None else load_plate(plate)
     if rules is not None and nominal is not None:
         rules.check_plate(nominal.width_mm, nominal.height_mm)
+    fields = ProcedureConfig() if procedure is None else load_config(ProcedureConfig, procedure)
+    pod = None if procedure is None or fields.pod is None else load_pod(procedure.parent / fields.pod)
     return InspectionPlan(
         criteria=rules,
         criteria_config=None if criteria is None else load_config(CriteriaConfig, criteria),
         criteria_sha256="" if criteria is None else sha256_of(criteria),
-        procedure=ProcedureConfig() if procedure is None else load_config(ProcedureConfig, procedure),
+        procedure=fields,
+        pod=pod,
         procedure_sha256="" if procedure is None else sha256_of(procedure),
         plate=nominal,
         matrix=None if registration is None else read_homography(registration),

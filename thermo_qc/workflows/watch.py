@@ -13,7 +13,7 @@ from typing import Any
 from thermo_qc.errors import InputError
 from thermo_qc.workflows.batch_session import BatchSession, Work, open_batch
 from thermo_qc.workflows.inbox import Inbox, digest_of
-from thermo_qc.workflows.inspect import Inspection
+from thermo_qc.workflows.inspect import Inspection, LiveTables
 from thermo_qc.workflows.predict_folder import OWN_STEMS, Prediction, fitting_name, place_of
 from thermo_qc.workflows.result_files import failures_of
 
@@ -22,7 +22,6 @@ __all__ = ["Watched", "run"]
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 64  # the inbox is looked at again at the latest after so many
-TABLES_S = 10.0  # how old tables and page of the inspections may be while recordings arrive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,7 @@ def run(
         raise InputError(f"{inbox} is no folder; name the folder that recordings arrive in")
     if inbox.resolve().is_relative_to(output.resolve()):
         raise InputError(f"the inbox {inbox} lies in the output folder {output}; choose another output folder")
-    counts, tables = Counter[str](), _Tables(inspection)
+    counts, tables = Counter[str](), LiveTables(inspection)
 
     def count(result: Prediction) -> None:
         counts["failed" if result.error else "skipped" if result.skipped else "done"] += 1
@@ -164,35 +163,11 @@ def run(
     )
 
 
-class _Tables:
-    """Tables and page of the inspections: written now and then while much arrives, up to date when nothing does."""
-
-    def __init__(self, inspection: Inspection | None) -> None:
-        self.session: BatchSession | None = None
-        self._inspection, self._stale = inspection, True
-        self._next_s = time.monotonic() + TABLES_S
-
-    def changed(self) -> None:
-        """Take note of a new result."""
-        self._stale = True
-        if time.monotonic() > self._next_s:
-            self.write()
-
-    def write(self) -> None:
-        """Write what is not up to date; of many parts that takes long and is done more rarely."""
-        if self._inspection is None or self.session is None or not self._stale:
-            return
-        started = time.monotonic()
-        self._inspection.write_tables(self.session.folder.path, self.session.options.run_id)
-        self._stale, now = False, time.monotonic()
-        self._next_s = now + max(TABLES_S, 10 * (now - started))
-
-
 def _watch(
     place: Inbox,
     session: BatchSession,
     taken: dict[str, str],
-    tables: _Tables,
+    tables: LiveTables,
     *,
     poll_s: float,
     until_idle_s: float | None,
