@@ -104,8 +104,10 @@ class RepresentationConfig(Strict):
 class ModelConfig(Strict):
     """Kind of model and its own parameters (hidden size, decoder, encoder, trees, ...).
 
-    kind "classical": logistic_regression, svm, random_forest or gradient_boosting on `features` curves (default), tsr
-    or encoder; the last needs the path of a trained model as `encoder`, relative to this file.
+    kind "classical": logistic_regression, svm, random_forest, gradient_boosting or threshold on `features` curves
+    (default), tsr, maps or encoder; the last needs the path of a trained model as `encoder`, relative to this file.
+    "threshold" on maps is the best classical map: method (of the list `maps`), direction and threshold are chosen on
+    the training pixels of each fold.
     """
 
     kind: Literal["curve", "segmentation", "forest", "classical"]

@@ -163,7 +163,7 @@ def _classical(
             parameters={**made["parameters"], **({"encoder_weights": "none"} if made["kind"] != "curve" else {})},
         )
         encoder = Encoder(**made, network=_filled(headless(fresh, made["name"]), weights))
-    features = Features(kind=about["features"], encoder=encoder)
+    features = Features(kind=about["features"], encoder=encoder, maps=tuple(about.get("maps", ())))
     n_features = int(about["n_features"])
     if features.n_features(representation) not in {None, n_features}:
         raise ModelError(

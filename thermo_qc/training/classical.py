@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.config import ModelConfig, RepresentationConfig
-from thermo_qc.errors import ConfigError, ModelError, TrainingError, suggestion
+from thermo_qc.errors import ConfigError, ModelError, TrainingError, choose, suggestion
 from thermo_qc.models import TrainedModel, load_trained
 from thermo_qc.models.classical import (
     FEATURES,
@@ -24,6 +24,7 @@ from thermo_qc.models.classical import (
     headless,
 )
 from thermo_qc.representation import AnyRepresentation, Representation
+from thermo_qc.thermography import METHODS
 from thermo_qc.training.datasets import Case
 
 __all__ = ["fit_classical", "load_encoder", "portable_parameters"]
@@ -31,6 +32,7 @@ __all__ = ["fit_classical", "load_encoder", "portable_parameters"]
 logger = logging.getLogger(__name__)
 
 MODEL_FILE = "model.safetensors"
+DEFAULT_MAPS = ("tsr", "ppt", "pct")
 
 
 def fit_classical(
@@ -48,7 +50,8 @@ def fit_classical(
     Parameters
     ----------
     model : ModelConfig
-        Name and parameters: `features` (curves, tsr or encoder), `encoder` (a model file) and the classifier's own.
+        Name and parameters: `features` (curves, tsr, maps or encoder), `maps` (names of methods; the short list that a
+        threshold chooses from), `encoder` (a model file) and the classifier's own.
     recipe : RepresentationConfig
         What curves and coefficients are made of; with `features: encoder` the encoder's own representation counts.
     cases : sequence of Case
@@ -68,13 +71,14 @@ def fit_classical(
         When options, samples or the encoder are wrong.
     """
     features, source, own = split_parameters(model)
+    maps = _maps(features, own)
     check_classifier(model.name, own)
     if features == "encoder":
         representation, encoder = _encoder(load_encoder(source), source)
         seen = Features(kind=features, encoder=encoder)
     else:
         plain = Representation.from_config(recipe)
-        seen = Features(kind=features)
+        seen = Features(kind=features, maps=maps)
         representation = (replace(plain, features=("tsr",)) if features == "tsr" else plain).fit(
             [case.sequence for case in cases],
             masks=[case.labelled for case in cases],
@@ -103,6 +107,27 @@ def split_parameters(model: ModelConfig) -> tuple[str, str, dict[str, Any]]:
             "trained model as encoder, the other features none"
         )
     return features, source or "", own
+
+
+def _maps(features: str, own: dict[str, Any]) -> tuple[str, ...]:
+    """Take the methods of the maps out of the parameters.
+
+    Raises
+    ------
+    ConfigError
+        When methods are given for other features, or none for maps.
+    """
+    given = own.pop("maps", None)
+    if features != "maps":
+        if given is not None:
+            raise ConfigError(f"model.parameters.maps is for features: maps; the features are {features}, leave it out")
+        return ()
+    names = tuple(DEFAULT_MAPS if given is None else given) if not isinstance(given, str) else ()
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"model.parameters.maps is {given!r}, expected a list of different methods: [tsr, pct]")
+    for name in names:
+        choose(METHODS, str(name), "map")
+    return names
 
 
 def load_encoder(source: str) -> TrainedModel:

@@ -12,6 +12,7 @@ from thermo_qc.models.classical.encoder import Encoder, headless
 from thermo_qc.models.classical.linear import LogisticRegression
 from thermo_qc.models.classical.model import FEATURES, Classical, Features
 from thermo_qc.models.classical.svm import SupportVectors
+from thermo_qc.models.classical.threshold import Threshold
 
 __all__ = [
     "CLASSIFIERS",
@@ -23,6 +24,7 @@ __all__ = [
     "GradientBoosting",
     "LogisticRegression",
     "SupportVectors",
+    "Threshold",
     "check_classifier",
     "fit_classifier",
     "headless",

@@ -13,6 +13,7 @@ from thermo_qc.errors import ModelError, choose
 from thermo_qc.models.classical.boosting import GradientBoosting
 from thermo_qc.models.classical.linear import LogisticRegression
 from thermo_qc.models.classical.svm import SupportVectors
+from thermo_qc.models.classical.threshold import Threshold
 from thermo_qc.models.forest import FOREST_PARAMETERS, Forest
 from thermo_qc.models.parameters import check_names
 
@@ -42,6 +43,7 @@ CLASSIFIERS: dict[str, Any] = {
     "svm": SupportVectors,
     "random_forest": Forest,
     "gradient_boosting": GradientBoosting,
+    "threshold": Threshold,
 }
 _GIVEN = {"n_classes", "seed", "n_jobs", "sample_weight"}
 

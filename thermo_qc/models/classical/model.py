@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from thermo_qc.errors import ModelError
 from thermo_qc.models.classical.build import Classifier
 from thermo_qc.models.classical.encoder import Encoder
+from thermo_qc.models.classical.map_features import map_features
 from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation
 from thermo_qc.sequence import ThermalSequence
 
 __all__ = ["FEATURES", "Classical", "Features"]
 
-FEATURES = ("curves", "tsr", "encoder")
+FEATURES = ("curves", "tsr", "encoder", "maps")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,11 +27,13 @@ class Features:
 
     Parameters
     ----------
-    kind : {"curves", "tsr", "encoder"}
-        The representation's curves, its coefficients of the logarithmic polynomial, or what a trained network makes of
-        its input.
+    kind : {"curves", "tsr", "encoder", "maps"}
+        The representation's curves, its coefficients of the logarithmic polynomial, what a trained network makes of
+        its input, or classical maps (`map_features`).
     encoder : Encoder, optional
         That network.
+    maps : tuple of str
+        Methods of the maps, at least one for kind "maps" and none for the others.
 
     Raises
     ------
@@ -40,14 +43,16 @@ class Features:
 
     kind: str = "curves"
     encoder: Encoder | None = None
+    maps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in FEATURES or (self.encoder is None) == (self.kind == "encoder"):
+        parts = (self.encoder is not None, bool(self.maps))
+        if self.kind not in FEATURES or parts != (self.kind == "encoder", self.kind == "maps"):
             raise ModelError(f"features '{self.kind}' came with the wrong parts; expected one of {', '.join(FEATURES)}")
 
     def n_features(self, representation: AnyRepresentation) -> int | None:
         """Features of a pixel, where they can be told without looking at one."""
-        if self.kind == "encoder" or isinstance(representation, PhysicalRepresentation):
+        if self.kind in ("encoder", "maps") or isinstance(representation, PhysicalRepresentation):
             return None
         if self.kind == "tsr":
             return representation.n_tsr_channels
@@ -86,6 +91,10 @@ class Features:
                 sound_mask=sound_mask,
             )
             return
+        if self.kind == "maps":
+            values = map_features(sequence, self.maps, region=region)[chosen]
+            yield from (values[start : start + step] for start in range(0, len(chosen), step))
+            return
         assert not isinstance(representation, PhysicalRepresentation)
         fields = {"curves": representation.curve_field, "tsr": representation.tsr_field}
         field = fields[self.kind](sequence, region=region, sound_mask=sound_mask)
@@ -123,6 +132,7 @@ class Classical:
             "features": self.features.kind,
             "n_features": self.classifier.n_features,
             "encoder": None if encoder is None else encoder.description(),
+            **({"maps": list(self.features.maps)} if self.features.maps else {}),
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
