@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from thermo_qc.config.base import Strict
 
 __all__ = [
@@ -98,7 +100,8 @@ class ProcedureConfig(Strict):
     """Everything that a report should state and no recording knows.
 
     The fields follow the reporting clauses of EN 17119 and ASTM E2582 in their sense; neither text is repeated here,
-    and a complete form is no statement of conformity.
+    and a complete form is no statement of conformity. `pod` names a run folder of ``cv`` or ``evaluate`` whose POD is
+    shown; relative to the file.
     """
 
     part: PartConfig = PartConfig()
@@ -107,3 +110,4 @@ class ProcedureConfig(Strict):
     excitation: ExcitationRecordConfig = ExcitationRecordConfig()
     surface: SurfaceConfig = SurfaceConfig()
     people: PeopleConfig = PeopleConfig()
+    pod: Path | None = None

@@ -11,6 +11,7 @@ from thermo_qc.inspection.measure import Measured, Measures, measure
 from thermo_qc.inspection.predict import predict_sequence
 from thermo_qc.inspection.recorded_setup import RecordedSetup, recorded_setup
 from thermo_qc.inspection.shown import Shown, ShownCase, check_shown
+from thermo_qc.inspection.shown_sizes import ShownSizes, shown_sizes
 from thermo_qc.inspection.verdict import PlatePlace, Verdict, judge
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RecordedSetup",
     "Shown",
     "ShownCase",
+    "ShownSizes",
     "StoredMap",
     "Uncertain",
     "Verdict",
@@ -38,5 +40,6 @@ __all__ = [
     "read_defect_map",
     "read_stored_map",
     "recorded_setup",
+    "shown_sizes",
     "write_defect_map",
 ]

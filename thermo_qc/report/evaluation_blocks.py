@@ -10,7 +10,7 @@ from thermo_qc.report.evaluation_charts import draw_pod, draw_reliability
 from thermo_qc.report.load import RunFolder
 from thermo_qc.report.tables import UNDEFINED, number, number_cell, percent
 
-__all__ = ["evaluation_sections"]
+__all__ = ["evaluation_sections", "pod_blocks"]
 
 Mapped = Mapping[str, Any]
 _ABSENT = "this run was scored before this figure was stored; evaluate it again to see it."
@@ -27,7 +27,7 @@ def evaluation_sections(run: RunFolder) -> list[Section]:
         Section(anchor="sound", title="Sound material", blocks=_sound(metrics)),
         Section(anchor="depth", title="Depth", blocks=_depth(metrics)),
         Section(anchor="probabilities", title="Probabilities", blocks=_probabilities(metrics, run.name)),
-        Section(anchor="pod", title="Probability of detection", blocks=_pod(metrics, run.name)),
+        Section(anchor="pod", title="Probability of detection", blocks=pod_blocks(metrics.get("pod"), run.name)),
     ]
 
 
@@ -232,8 +232,8 @@ def _probabilities(metrics: Mapped, name: str) -> list[Block]:
     return blocks
 
 
-def _pod(metrics: Mapped, name: str) -> list[Block]:
-    pod = metrics.get("pod")
+def pod_blocks(pod: Mapped | None, name: str) -> list[Block]:
+    """Table and chart of POD curves as in ``metrics.json``; the reason where there is no number."""
     if not pod:
         return [Missing(text=_ABSENT)]
     blocks: list[Block] = []

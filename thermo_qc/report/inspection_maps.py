@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.report.blocks import Block, Layers, Missing, Picture
+from thermo_qc.report.canvas import robust_limits
 from thermo_qc.report.inspection_pictures import MarkedIndication, MarkedRegion, draw_map, draw_on_plate, project
 from thermo_qc.report.layers import colour_png, corner_path, edge_path, layer_values, rgba_png, value_field
 from thermo_qc.report.palette import GREY_MAP, TEMPERATURE_MAP, class_rgba
 from thermo_qc.sequence import IGNORE_LABEL
 
-__all__ = ["PartMaps", "axes_of", "map_blocks", "plate_picture"]
+__all__ = ["PartMaps", "axes_of", "depth_picture", "map_blocks", "plate_picture", "probability_picture"]
 
 Record = Mapping[str, Any]
 
@@ -112,12 +113,35 @@ def plate_picture(record: Record, maps: PartMaps) -> bytes:
     )
 
 
+def probability_picture(record: Record, maps: PartMaps) -> bytes:
+    """Draw the probability of a defect with its scale."""
+    return draw_map(
+        np.where(maps.class_map == IGNORE_LABEL, np.nan, maps.defect_probability),
+        label="probability of a defect",
+        limits=(0.0, 1.0),
+        pixel_pitch_mm=record["map"]["pixel_pitch_mm"],
+        title="Probability of a defect",
+    )
+
+
+def depth_picture(record: Record, maps: PartMaps) -> bytes:
+    """Draw the depths with their scale; empty, and saying so, where none is stated."""
+    stated = bool(np.isfinite(maps.depth_mm).any())
+    return draw_map(
+        maps.depth_mm,
+        label="depth in mm",
+        map_name="plasma_r",
+        backdrop=maps.frame,
+        pixel_pitch_mm=record["map"]["pixel_pitch_mm"],
+        title="Depth" if stated else "Depth: none is stated",
+    )
+
+
 def map_blocks(record: Record, maps: PartMaps) -> list[Block]:
     """Draw the layers to toggle, indications on the plate, probability and depth."""
     matrix, where, unit = axes_of(record)
     on_plate = where == "plate"
     regions = marked_regions(record) if on_plate else []
-    pitch = record["map"]["pixel_pitch_mm"]
     blocks: list[Block] = [Missing(text=f"{text}.") for text in record["map"]["notes"]]
     if not on_plate:
         blocks.append(Missing(text=f"where the plate lies in the frame is not known; places are those of the {where}."))
@@ -128,25 +152,14 @@ def map_blocks(record: Record, maps: PartMaps) -> list[Block]:
         "yellow ones may, dotted ones are places that the model does not call a defect but that may be one."
     )
     blocks.append(Picture(png=png, alt="Indications on the plate", caption=caption))
-    png = draw_map(
-        np.where(maps.class_map == IGNORE_LABEL, np.nan, maps.defect_probability),
-        label="probability of a defect",
-        limits=(0.0, 1.0),
-        pixel_pitch_mm=pitch,
-        title="Probability of a defect",
-    )
+    png = probability_picture(record, maps)
     blocks.append(Picture(png=png, alt="Probability of a defect", caption="Probability of any defect in each pixel."))
     if np.isfinite(maps.depth_mm).any():
-        png = draw_map(
-            maps.depth_mm,
-            label="depth in mm",
-            map_name="plasma_r",
-            backdrop=maps.frame,
-            pixel_pitch_mm=pitch,
-            title="Depth",
-        )
+        png = depth_picture(record, maps)
         text = "Depth below the inspected face where the model calls a defect."
         blocks.append(Picture(png=png, alt="Depth of the indications", caption=text))
+    else:
+        blocks.append(Missing(text="no depth is stated for any pixel, so there is no map of it."))
     return blocks
 
 
@@ -164,15 +177,20 @@ def _layers(
     pictures: list[tuple[str, bytes, bool]] = []
     fields = []
     if maps.frame is not None:
-        pictures.append((maps.frame_title, colour_png(maps.frame, map_name=TEMPERATURE_MAP), True))
+        limits = robust_limits(maps.frame)
+        title = f"{maps.frame_title} ({limits[0]:.3g} to {limits[1]:.3g} {maps.frame_unit})"
+        pictures.append((title, colour_png(maps.frame, map_name=TEMPERATURE_MAP, limits=limits), True))
         fields.append(value_field("frame", maps.frame, unit=maps.frame_unit, digits=3))
     else:
         grey = np.where(known, 0.5, np.nan)
         pictures.append(("inspected", colour_png(grey, map_name=GREY_MAP, limits=(0, 1)), True))
     pictures.append(
-        ("probability", colour_png(probability, map_name="viridis", limits=(0, 1), clear=True), False),
+        ("probability (0 to 1)", colour_png(probability, map_name="viridis", limits=(0, 1), clear=True), False),
     )
-    pictures.append(("depth", colour_png(maps.depth_mm, map_name="plasma_r", clear=True), False))
+    if np.isfinite(maps.depth_mm).any():
+        limits = robust_limits(maps.depth_mm)
+        title = f"depth ({limits[0]:.3g} to {limits[1]:.3g} mm)"
+        pictures.append((title, colour_png(maps.depth_mm, map_name="plasma_r", limits=limits, clear=True), False))
     rgba = class_rgba(maps.class_map, len(names), alpha=0.55, show_sound=False)
     pictures.append(("classes", rgba_png(rgba), False))
     fields.append(value_field("probability", probability, digits=2))
@@ -201,5 +219,7 @@ def _layers(
             (round(one["centroid_px"][0] + 0.5, 2), round(one["bbox_px"][1] - 0.5, 2), str(one["id"])) for one in called
         ),
         values=layer_values(maps.class_map.shape[:2], fields, matrix=matrix, where=where, unit=unit),
-        caption="The frame with layers to show and hide; the values under the pointer stand below it.",
+        caption="The frame with layers to show and hide; the values under the pointer stand below it. White outlines "
+        "are indications, blue ones break or may break a limit, dashed white ones are suspect places, green ones "
+        "regions of the criteria.",
     )

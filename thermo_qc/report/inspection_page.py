@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from thermo_qc.report.blocks import Block, Cell, Fold, Missing, Paragraph, Picture, Section, Signatures, Table
+from thermo_qc.report.evaluation_blocks import pod_blocks
 from thermo_qc.report.inspection_maps import PartMaps, axes_of, map_blocks
 from thermo_qc.report.inspection_pictures import draw_thermograms
+from thermo_qc.report.shown_blocks import shown_blocks
 from thermo_qc.report.tables import fact_table, number
 
 __all__ = ["BANNERS", "part_sections", "part_title"]
@@ -36,7 +38,8 @@ def part_sections(record: Record, maps: PartMaps) -> list[Section]:
         Section(anchor="maps", title="Maps", blocks=map_blocks(record, maps)),
         Section(anchor="indications", title="Indications", blocks=_indications(record)),
         Section(anchor="limits", title="Acceptance criteria", blocks=_limits(record)),
-        Section(anchor="detectability", title="What the recording could have shown", blocks=_detectability(record)),
+        Section(anchor="detectability", title="What the recording could have shown", blocks=shown_blocks(record)),
+        Section(anchor="pod", title="Probability of detection", blocks=_pod(record)),
         Section(anchor="dispositions", title="Dispositions", blocks=_dispositions(record)),
         Section(anchor="provenance", title="Hashes and versions", blocks=_provenance(record)),
         Section(anchor="signatures", title="Signatures", blocks=_signatures(record)),
@@ -133,7 +136,12 @@ def _indications(record: Record) -> list[Block]:
     suspects = [one for one in found if one["suspect"]]
     if not found:
         return [Paragraph(text="The model calls no indication.")]
-    blocks: list[Block] = [_indication_table(f"{len(called)} indications, largest first.", called, record)]
+    when = record["map"]["frame_time_s"]
+    blocks: list[Block] = [
+        _indication_table(
+            f"{len(called)} indications, largest first; contrast/noise in the frame at {when:.4g} s.", called, record
+        )
+    ]
     if suspects:
         text = f"{len(suspects)} suspect places: not called, but a defect is possible there."
         deciding = [one for one in suspects if one["may_break"]]
@@ -146,8 +154,8 @@ def _indication_table(caption: str, items: Sequence[Record], record: Record) -> 
     _, where, unit = axes_of(record)
     words = {entry["indication"]: _disposition_text(entry) for entry in record["dispositions"]}
     header = (
-        "no.", "class", f"x on the {where}, {unit}", f"y, {unit}", "diameter, mm", "from … to, mm", "area, mm²",
-        "depth, mm", "from … to, mm", "probability", "contrast/noise", "limits", "disposition",
+        "no.", "class", f"x on the {where}, {unit}", f"y, {unit}", "diameter, mm", "from–to, mm", "area, mm²",
+        "depth, mm", "from–to, mm", "probability", "contrast/noise", "limits", "disposition",
     )  # fmt: skip
     rows: list[tuple[Cell | str, ...]] = []
     for one in items[:_MOST_ROWS]:
@@ -186,7 +194,7 @@ def _span(values: Sequence[float | None] | None, digits: int) -> Cell:
     if values is None:
         return Cell(text="unknown", kind="unknown")
     low, high = (f"{value:.{digits}f}" if value is not None and np.isfinite(value) else "?" for value in values)
-    return Cell(text=f"{low} … {high}", kind="number")
+    return Cell(text=f"{low}–{high}", kind="number")
 
 
 def _limits(record: Record) -> list[Block]:
@@ -209,52 +217,26 @@ def _limits(record: Record) -> list[Block]:
     return [table, Paragraph(text=text)]
 
 
-def _detectability(record: Record) -> list[Block]:
-    one = record["detectability"]
-    if record["criteria"] is None:
-        return [Missing(text="without criteria nothing is said to be a defect that must be found.")]
-    blocks: list[Block] = [Missing(text=f"{text}.") for text in one["missing"]]
-    if one["missing"] and one["assumed"]:
-        blocks.append(Paragraph(text="That is accepted: --assume-detectable was given."))
-    setup = one["setup"]
-    if setup is not None:
-        heat = f"{setup['energy_j_m2']:.4g} J/m²" if setup["flux_w_m2"] is None else f"{setup['flux_w_m2']:.4g} W/m²"
-        facts = [
-            ("heating", f"{setup['heating']}, {heat} ({one['heat_source']})"),
-            ("pulse", None if setup["pulse_s"] is None else f"{setup['pulse_s']:g} s"),
-            ("noise", f"{1e3 * setup['noise_k']:.3g} mK ({one['noise_source']})"),
-            ("recorded", f"{setup['duration_s']:.4g} s at {setup['frame_rate_hz']:.4g} Hz"),
-            ("pixel on the plate", _length(setup["pixel_pitch_mm"])),
-            ("blur of the optics, assumed", f"{setup['blur_px']:g} px"),
-            (
-                "computed against measured rise of sound material",
-                None if one["misfit"] is None else f"{100 * one['misfit']:.2g} % rms",
-            ),
+def _pod(record: Record) -> list[Block]:
+    pod = record.get("pod")
+    if pod is None:
+        return [
+            Missing(
+                text="no probability of detection was given: neither does the procedure name a run that holds one "
+                "(pod: in the YAML file of --procedure), nor do the models come from a run that was scored. How often "
+                "a defect of some size is found is not known."
+            )
         ]
-        blocks.append(fact_table("What the detectability rests on.", facts))
-    limits = one["limits"]
-    kinds = {"detectable": "good", "borderline": "review", "cannot be seen": "bad"}
-    rows = tuple(
-        (
-            case["limit"],
-            Cell(text=f"{case['diameter_mm']:.3g}", kind="number"),
-            Cell(text=f"{case['depth_mm']:.3g}", kind="number"),
-            _cell(case["d_prime"], 1),
-            Cell(text=case["word"], kind=kinds.get(case["word"], "unknown")),
-        )
-        for case in one["cases"]
-    )
-    header = ("limit", "smallest defect it rejects: diameter, mm", "depth, mm", "d'", "word")
-    blocks.append(Table(caption="The smallest defects that the criteria reject.", header=header, rows=rows))
-    blocks.append(
-        Paragraph(
-            text="d' is the detectability index of the matched-filter observer for a flat-bottom hole in a wide plate, "
-            "with offset, gain and time shift of every pixel and a quadratic background of every frame unknown to it. "
-            f"At least {limits['detectable']:g} is called detectable, below {limits['visible']:g} nothing can be seen. "
-            "It says what the recording holds, not what a model finds in it."
-        )
-    )
-    return blocks
+    models, known = {str(model["sha256"]) for model in record["provenance"]["models"]}, set(pod["model_sha256"])
+    source = f"From the run '{pod['name']}', SHA-256 of its figures {pod['sha256']}."
+    blocks: list[Block] = [
+        Paragraph(text=f"{source} It speaks for plates, set-ups and defects like those of that run.")
+    ]
+    if not known:
+        blocks.append(Missing(text="with which models it was found is not recorded there."))
+    elif not models <= known:
+        blocks.append(Missing(text="it was found with other models, so it says nothing of the indications above."))
+    return [*blocks, *pod_blocks(pod["curves"], pod["name"])]
 
 
 def _disposition_text(entry: Record) -> str:
@@ -294,7 +276,9 @@ def _provenance(record: Record) -> list[Block]:
         ("facts beside it, SHA-256", record["recording"]["facts_sha256"] or "none"),
         ("defect map, SHA-256", record["map"]["file_sha256"]),
         *((f"model {model['name']}, SHA-256", model["sha256"]) for model in one["models"]),
-        ("models and options together", one["result"]["run"]),
+        *_training(one.get("training") or {}),
+        ("configuration: models and options together, SHA-256", one["result"]["run"]),
+        ("criteria, procedure, plate and its place together, SHA-256", one.get("judged_by") or record["key"]),
         ("criteria, SHA-256", one["criteria_sha256"] or "none"),
         ("procedure, SHA-256", one["procedure_sha256"] or "none"),
         *(
@@ -305,6 +289,17 @@ def _provenance(record: Record) -> list[Block]:
         ("inspected", record["written"]),
     ]
     return [fact_table("Where every figure comes from.", facts)]
+
+
+def _training(training: Record) -> list[tuple[str, Any]]:
+    if not training.get("run"):
+        return [("splits that the models were trained under", "not known: the model is not in its run folder")]
+    name = f"{training['command']} run '{training['run']}'"
+    splits = training["splits_sha256"] or "none: it was trained on all its recordings"
+    return [
+        (f"splits of the {name}, SHA-256", splits),
+        (f"configuration of the {name}, SHA-256", training["configuration_sha256"] or "not there"),
+    ]
 
 
 def _signatures(record: Record) -> list[Block]:

@@ -38,6 +38,7 @@ __all__ = ["check_reportlab", "write_part_pdf"]
 _FONT, _BOLD, _ITALIC = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique"
 _COLOURS = {"good": "#d9ecf7", "bad": "#f9d9c4", "review": "#fff6d6", "accept": "#d9ecf7", "reject": "#f9d9c4"}
 _MARGIN_PT = 48.0
+_LEAST_PT = 70.0  # of a table on the page of its caption
 _MOST_CHARACTERS = 3000  # of a cell; a longer one would not fit on a page
 Styles = Mapping[str, Any]
 
@@ -168,6 +169,8 @@ def _section(section: Section, styles: Styles, width: float) -> list[Flowable]:
 
 
 def _block(block: Block, styles: Styles, width: float) -> list[Flowable]:
+    from reportlab.platypus import CondPageBreak, KeepTogether
+
     match block:
         case Paragraph():
             flow = [_text(block.text, styles["body"])]
@@ -178,9 +181,9 @@ def _block(block: Block, styles: Styles, width: float) -> list[Flowable]:
         case Terms():
             flow = [_text(f"{term}: {meaning}", styles["body"]) for term, meaning in block.terms]
         case Table():
-            flow = [_text(block.caption, styles["caption"]), _table(block, styles, width)]
+            flow = [CondPageBreak(_LEAST_PT), _text(block.caption, styles["caption"]), _table(block, styles, width)]
         case Picture():
-            flow = [_picture(block, width), _text(block.caption, styles["caption"])]
+            flow = [KeepTogether([_picture(block, width), _text(block.caption, styles["caption"])])]
         case Signatures():
             flow = [_signatures(block, styles, width)]
         case Fold():
@@ -229,7 +232,7 @@ def _widths(texts: Sequence[Sequence[str]], width: float) -> list[float]:
     for column in zip(*texts, strict=True):
         longest = max(len(word) for text in column for word in (text.split() or [""]))
         least.append(8.0 + 4.6 * min(longest, 20))
-        wanted.append(8.0 + 4.3 * min(max(len(text) for text in column), 110))
+        wanted.append(8.0 + 4.6 * min(max(len(text) for text in column), 110))
     if sum(wanted) <= width:
         return wanted
     shrink = min(1.0, width / sum(least))

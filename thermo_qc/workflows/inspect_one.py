@@ -23,11 +23,13 @@ from thermo_qc.inspection import (
     PlatePlace,
     RecordedSetup,
     Shown,
+    ShownSizes,
     Uncertain,
     check_shown,
     judge,
     read_defect_map,
     recorded_setup,
+    shown_sizes,
 )
 from thermo_qc.io import read_sequence, sha256_of, write_json
 from thermo_qc.plate import PlateSpec
@@ -79,6 +81,10 @@ class InspectionPlan:
         Name and hash of each model.
     class_depths_mm : mapping of str to float
         Depth of each class in the models' training.
+    training : mapping of str to str
+        Of `thermo_qc.workflows.qualification.training_of`.
+    pod : mapping, optional
+        Of `thermo_qc.workflows.qualification.load_pod`.
     """
 
     criteria: Criteria | None
@@ -92,6 +98,8 @@ class InspectionPlan:
     formats: tuple[str, ...] = ("html",)
     models: tuple[Mapping[str, str], ...] = ()
     class_depths_mm: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, str] = field(default_factory=dict)
+    pod: Mapping[str, Any] | None = None
 
     def key(self) -> str:
         """Fingerprint of everything that verdict and record depend on besides the result."""
@@ -102,6 +110,8 @@ class InspectionPlan:
                 "plate": None if self.plate is None else repr(self.plate),
                 "matrix": None if self.matrix is None else self.matrix.tolist(),
                 "assume_detectable": self.assume_detectable,
+                "training": dict(self.training),
+                "pod": None if self.pod is None else dict(self.pod),
                 "version": versions()["thermo_qc"],
             }
         )
@@ -178,7 +188,7 @@ def inspect_result(
             f"{result.recording} has frames of {sequence.frame_shape}, its result {prediction.shape}; predict it again"
         )
     place = plate_place(sequence, plan.plate, plan.matrix)
-    recorded, shown = _shown(sequence, prediction, plan)
+    recorded, shown, sizes = _shown(sequence, prediction, plan)
     frame, frame_time_s = representative_frame(sequence)
     doubts = () if shown is None else shown.doubts
     if shown is not None and plan.assume_detectable:
@@ -203,9 +213,11 @@ def inspect_result(
         criteria=_criteria_entry(plan),
         recorded=recorded,
         shown=shown,
+        sizes=sizes,
         assume_detectable=plan.assume_detectable,
         limits=asdict(limits),
         procedure=plan.procedure.model_dump(mode="json"),
+        pod=plan.pod,
         plate=plan.plate,
         place=place,
         provenance=Provenance(
@@ -217,6 +229,8 @@ def inspect_result(
             criteria_sha256=plan.criteria_sha256,
             procedure_sha256=plan.procedure_sha256,
             versions=versions(),
+            training=plan.training,
+            judged_by=key,
         ),
         map_sha256=sha256_of(stored),
         frame_time_s=frame_time_s,
@@ -288,9 +302,7 @@ def _known(base: Path, identity: Mapping[str, str], key: str, plan: InspectionPl
 
 def _shown(
     sequence: ThermalSequence, prediction: DefectMap, plan: InspectionPlan
-) -> tuple[RecordedSetup | None, Shown | None]:
-    if plan.criteria is None:
-        return None, None
+) -> tuple[RecordedSetup, Shown | None, ShownSizes | None]:
     plate = plan.plate
     recorded = recorded_setup(
         sequence,
@@ -298,7 +310,10 @@ def _shown(
         material=None if plate is None else plate.material,
         thickness_mm=None if plate is None else plate.thickness_mm,
     )
-    return recorded, check_shown(plan.criteria, recorded, class_depths_mm=plan.class_depths_mm)
+    if plan.criteria is None:
+        return recorded, None, shown_sizes(recorded)
+    shown = check_shown(plan.criteria, recorded, class_depths_mm=plan.class_depths_mm)
+    return recorded, shown, shown_sizes(recorded, plan.criteria.detection)
 
 
 def _bands(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import CorruptFileError, InputError
-from thermo_qc.inspection import DefectMap, Measured, PlatePlace, RecordedSetup, Shown, Verdict
+from thermo_qc.inspection import DefectMap, Measured, PlatePlace, RecordedSetup, Shown, ShownSizes, Verdict
 from thermo_qc.plate import PlateSpec
 from thermo_qc.sequence import ThermalSequence
 
@@ -23,6 +23,7 @@ __all__ = ["RECORD_ENDING", "RECORD_FORMAT", "Provenance", "make_record", "read_
 RECORD_ENDING = ".inspection.json"
 RECORD_FORMAT = "thermo_qc inspection"
 RECORD_VERSION = 1
+_TRAINING = ("run", "command", "splits_sha256", "configuration_sha256")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,10 @@ class Provenance:
         Of the files; empty without.
     versions : mapping
         Packages.
+    training : mapping
+        Run that the models come from, hashes of its splits and its configuration.
+    judged_by : str
+        Fingerprint of criteria, procedure, plate and its place.
     """
 
     recording: str
@@ -53,6 +58,8 @@ class Provenance:
     criteria_sha256: str
     procedure_sha256: str
     versions: Mapping[str, str]
+    training: Mapping[str, str] = field(default_factory=dict)
+    judged_by: str = ""
 
 
 def make_record(
@@ -74,6 +81,8 @@ def make_record(
     provenance: Provenance,
     map_sha256: str,
     frame_time_s: float,
+    sizes: ShownSizes | None = None,
+    pod: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put together the record of one part; keys as in the schema `record_schema`."""
     matrix = place.matrix
@@ -92,7 +101,7 @@ def make_record(
             "material": None if recorded is None or recorded.material is None else asdict(recorded.material),
         },
         "recording": _recording(sequence, provenance),
-        "procedure": {section: dict(fields) for section, fields in procedure.items()},
+        "procedure": {name: dict(fields) for name, fields in procedure.items() if isinstance(fields, Mapping)},
         "map": {
             "file_sha256": map_sha256,
             "rows": prediction.shape[0],
@@ -108,7 +117,8 @@ def make_record(
         "indications": [_indication(item, prediction, matrix, verdict) for item in verdict.measures.items],
         "criteria": criteria,
         "findings": [asdict(finding) for finding in verdict.findings] if has_criteria else [],
-        "detectability": _detectability(recorded, shown, assume_detectable, limits),
+        "detectability": _detectability(recorded, shown, assume_detectable, limits, sizes),
+        "pod": None if pod is None else dict(pod),
         "verdict": {"word": verdict.word, "reasons": list(verdict.reasons), "doubts": list(verdict.doubts)}
         if has_criteria
         else None,
@@ -120,6 +130,8 @@ def make_record(
             "criteria_sha256": provenance.criteria_sha256,
             "procedure_sha256": provenance.procedure_sha256,
             "versions": dict(provenance.versions),
+            "training": {name: str(provenance.training.get(name, "")) for name in _TRAINING},
+            "judged_by": provenance.judged_by,
         },
     }
 
@@ -186,7 +198,11 @@ def _indication(
 
 
 def _detectability(
-    recorded: RecordedSetup | None, shown: Shown | None, assumed: bool, limits: Mapping[str, float]
+    recorded: RecordedSetup | None,
+    shown: Shown | None,
+    assumed: bool,
+    limits: Mapping[str, float],
+    sizes: ShownSizes | None,
 ) -> dict[str, Any]:
     setup = None if recorded is None else recorded.setup
     return {
@@ -208,8 +224,9 @@ def _detectability(
         "noise_source": "" if recorded is None else recorded.noise_source,
         "heat_source": "" if recorded is None else recorded.heat_source,
         "misfit": None if recorded is None else recorded.misfit,
-        "missing": [] if shown is None else list(shown.missing),
+        "missing": list(recorded.missing if recorded else ()) if shown is None else list(shown.missing),
         "cases": [] if shown is None else [asdict(case) for case in shown.cases],
+        "sizes": None if sizes is None else {name: list(values) for name, values in asdict(sizes).items()},
     }
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ThermoQCError
 from thermo_qc.inspection import DefectMap, Uncertain, measure, read_defect_map
-from thermo_qc.io import read_sequence
+from thermo_qc.io import atomic_path, read_sequence
 from thermo_qc.report.inspection_html import write_part_page
-from thermo_qc.report.inspection_maps import PartMaps
+from thermo_qc.report.inspection_maps import PartMaps, depth_picture, plate_picture, probability_picture
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows.predict_folder import ENDINGS
 from thermo_qc.workflows.scoring import representative_frame
@@ -23,15 +23,19 @@ __all__ = ["PAGE_FORMATS", "check_formats", "rewrite_pages", "write_pages"]
 _SHARES = (0.0, 0.05, 0.2, 0.5, 1.0)  # of the time between the end of the heating and the end of the recording
 
 
-def _beside(ending: str) -> Callable[[Path], tuple[Path, ...]]:
-    return lambda base: (base.with_name(base.name + ending),)
+def _beside(*endings: str) -> Callable[[Path], tuple[Path, ...]]:
+    return lambda base: tuple(base.with_name(base.name + ending) for ending in endings)
 
 
 PAGE_FORMATS: dict[str, Callable[[Path], tuple[Path, ...]]] = {
     "html": _beside(".html"),
     "pdf": _beside(".pdf"),
+    "png": _beside(".indications.png", ".probability.png", ".depth.png"),
     "dicom": _beside(".dcm"),
 }
+
+
+_PICTURES = (plate_picture, probability_picture, depth_picture)
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -88,6 +92,10 @@ def write_pages(
         from thermo_qc.report.pdf import write_part_pdf
 
         write_part_pdf(record, maps, *PAGE_FORMATS["pdf"](base))
+    if "png" in formats:
+        for draw, path in zip(_PICTURES, PAGE_FORMATS["png"](base), strict=True):
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(draw(record, maps))
     if "dicom" in formats:
         from thermo_qc.report.dicom import write_dicom
 
