@@ -132,6 +132,9 @@ def test_what_is_refused(
     bare = _changed(other_run, tmp_path / "bare")
     (bare / "predictions" / "first.h5").unlink()
     faults["holds no map with its truth of first"] = bare
+    broken = _changed(other_run, tmp_path / "broken")
+    (broken / "metrics.json").write_text("{}", encoding="utf-8")
+    faults["expected folds and holes; make the run again"] = broken
     for text, run in faults.items():
         assert main(["compare", str(forest_run), str(run), "-o", str(tmp_path / "out")]) == 2
         assert text in capsys.readouterr().err

@@ -111,5 +111,5 @@ def audit_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     share = 100 * gap / random["defect_f1"]
     return (
         f"{name.capitalize()} promise a defect F1 of {promised} where {where} give {given}: the random score hides "
-        f"that {share:.0f} % of it comes from having seen the neighbours of what it tests ({accuracy})."
+        f"that {share:.0f} % of it is lost once what belongs together is held out together ({accuracy})."
     )

@@ -139,8 +139,10 @@ def _defects(rows: Rows) -> Table:
 
 
 def _depths(rows: Rows) -> Table:
-    header = ("method", "holes", "mean size of the error, mm", "root mean square, mm", "bias, mm", "relative")
-    header += ("ratio to the Cramer-Rao bound",)
+    header = (
+        *("method", "holes", "mean size of the error, mm", "root mean square, mm", "bias, mm", "relative"),
+        "ratio to the Cramer-Rao bound",
+    )
     body: tuple[tuple[Cell | str, ...], ...] = tuple(
         (
             str(row["method"]),

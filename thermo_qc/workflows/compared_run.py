@@ -94,7 +94,9 @@ def _load(name: str, path: Path, record: dict[str, Any]) -> ComparedRun:
         keys = [str(key) for fold in metrics["folds"] for key in fold["test_keys"]]
         holes = metrics["holes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptFileError(f"{path / 'metrics.json'} cannot be read ({error}); make the run again") from error
+        raise CorruptFileError(
+            path / "metrics.json", "content", "folds and holes", str(error) or "missing", "make the run again"
+        ) from error
     scored = {one.key: one for one in score_stored_maps(path, keys, holes)}
     lost = sorted(set(keys) - set(scored))
     if lost:
