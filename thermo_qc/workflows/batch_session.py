@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -153,8 +154,9 @@ class BatchSession:
     def _add(self, result: Prediction, state: str) -> None:
         if result.error:
             log.error("%s", result.error)
-        self._tables.add(result, state)
-        self._index.note(result)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._tables.add(result, state, time=now)
+        self._index.note(result, time_of=now)
         if time.monotonic() - self._written > TABLES_S:
             self.write()
         if self._on_progress is not None:

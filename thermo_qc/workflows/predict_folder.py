@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -239,14 +238,13 @@ class Tables:
             entry["place"]: entry for entry in folder.record.get("failures") or []
         }
 
-    def add(self, result: Prediction, state: str = "") -> None:
-        """Take in what became of a recording, and of which state of it a failure speaks."""
+    def add(self, result: Prediction, state: str = "", *, time: str) -> None:
+        """Take in what became of a recording, of which state of it a failure speaks, and when that was (ISO, UTC)."""
         place = place_of(result.recording)
         self._failures.pop(place, None)
         if result.error:
             recording = text_of(result.recording)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            entry = {"place": place, "recording": recording, "reason": result.error, "time": now, "state": state}
+            entry = {"place": place, "recording": recording, "reason": result.error, "time": time, "state": state}
             self._failures[place] = entry
         else:
             self._rows[place] = (

@@ -16,7 +16,7 @@ from thermo_qc.errors import InputError
 from thermo_qc.io import write_json
 from thermo_qc.workflows.lock import LOCK
 from thermo_qc.workflows.predict_folder import VERDICT_ENDING, Prediction, place_of, text_of
-from thermo_qc.workflows.result_files import ResultFiles, failures_of, identity_of, read_result, whole_results
+from thermo_qc.workflows.result_files import ResultFiles, failures_of, identity_of, read_result, stamp_of, whole_results
 from thermo_qc.workflows.run_folder import read_run
 
 __all__ = ["COLUMNS", "INDEX", "VERDICTS", "RunIndex", "record_verdict"]
@@ -108,12 +108,16 @@ class RunIndex:
         """Bring the index up to date with the files: results that are new, changed or gone, failures of the run."""
         self._try(lambda connection: _refresh(connection, self.folder))
 
-    def note(self, result: Prediction) -> None:
-        """Take in what became of a recording, once its files are written; several within a second go together."""
+    def note(self, result: Prediction, *, time_of: str = "") -> None:
+        """Take in what became of a recording, once its files are written; several within a second go together.
+
+        `time_of` a failure is the one in the run's record, ISO in UTC.
+        """
         if result.error:
             place, recording = place_of(result.recording), text_of(result.recording)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            self._waiting.append(partial(_put_failure, place=place, recording=recording, error=result.error, time=now))
+            self._waiting.append(
+                partial(_put_failure, place=place, recording=recording, error=result.error, time=time_of or None)
+            )
         else:
             seconds = None if result.skipped else (result.read_s, result.compute_s, result.write_s)
             self._waiting.append(partial(_put_done, folder=self.folder, stem=result.stem, seconds=seconds))
@@ -254,16 +258,22 @@ def _refresh(connection: sqlite3.Connection, folder: Path) -> None:
         for stem, *stamp in connection.execute("SELECT stem, map_ns, map_bytes, verdict_ns FROM results")
     }
     there = whole_results(folder)
-    changed = [read_result(folder, stem, record) for stem, stamp in there.items() if known.get(_key(stem)) != stamp]
+    changed = {
+        stem: read_result(folder, stem, record) for stem, stamp in there.items() if known.get(_key(stem)) != stamp
+    }
     gone = set(known) - {_key(stem) for stem in there}
     failures = failures_of(record)
     old = {str(place) for (place,) in connection.execute("SELECT place FROM failures")}
     over = set() if (folder / LOCK).exists() else old - set(failures)  # a run tells its record only now and then
     with _transaction(connection):
         for stem in gone:
-            _remove_result(connection, stem)
-        for files in filter(None, changed):
-            _put_result(connection, files, None)
+            if stamp_of(folder / stem) is None:
+                _remove_result(connection, stem)
+        for stem, files in changed.items():
+            if files is None or _stamp(files) != stamp_of(folder / stem):  # another process has written meanwhile
+                files = read_result(folder, stem, record)
+            if files is not None:
+                _put_result(connection, files, None)
         connection.executemany("DELETE FROM failures WHERE place = ?", [(place,) for place in over])
         for place, entry in failures.items():
             if place not in old:
@@ -274,6 +284,10 @@ def _refresh(connection: sqlite3.Connection, folder: Path) -> None:
                     error=entry.get("reason", ""),
                     time=entry.get("time"),
                 )
+
+
+def _stamp(files: ResultFiles) -> tuple[int, ...]:
+    return tuple(int(files.columns[name]) for name in ("map_ns", "map_bytes", "verdict_ns"))
 
 
 def _put_done(
