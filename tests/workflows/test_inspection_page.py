@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import asdict, replace
@@ -14,19 +15,30 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from PIL import Image
 
 from thermo_qc.config import CriteriaConfig, ProcedureConfig, parse_config
 from thermo_qc.errors import CorruptFileError, InputError, MissingDependencyError
-from thermo_qc.inspection import DefectMap, PlatePlace, RecordedSetup, check_shown, criteria_from_config, judge
+from thermo_qc.inspection import (
+    DefectMap,
+    PlatePlace,
+    RecordedSetup,
+    ShownSizes,
+    check_shown,
+    criteria_from_config,
+    judge,
+)
 from thermo_qc.io import plain_json, write_json
 from thermo_qc.report import dicom, pdf
 from thermo_qc.report.inspection_html import write_batch_page, write_part_page
-from thermo_qc.report.inspection_maps import PartMaps
-from thermo_qc.report.inspection_page import part_sections
+from thermo_qc.report.inspection_maps import PartMaps, map_blocks
+from thermo_qc.report.inspection_page import part_sections, pod_section
 from thermo_qc.report.layers import edges_of, layer_values, value_field
+from thermo_qc.report.shown_blocks import shown_blocks
 from thermo_qc.sequence import Excitation, ThermalSequence
+from thermo_qc.workflows import dispose
 from thermo_qc.workflows.inspection_record import Provenance, make_record, read_record, record_schema
-from thermo_qc.workflows.part_page import part_maps
+from thermo_qc.workflows.part_page import PAGE_FORMATS, part_maps, write_pages
 
 EVIL = "<script>alert(1)</script>"
 SHA = "0f" * 32
@@ -80,6 +92,37 @@ def make_part(**options: Any) -> tuple[dict[str, Any], PartMaps]:
     )  # fmt: skip
     record |= options
     return record, part_maps(record, prediction, sequence)
+
+
+SIZES = ShownSizes(
+    depths_mm=(1.0, 4.0), detectable_mm=(2.0, float("nan")), visible_mm=(0.5, 9.0), smallest_mm=(0.5, 2.0),
+    largest_mm=(12.0, 48.0),
+)  # fmt: skip
+SETUP = {
+    "heating": "long_pulse", "flux_w_m2": 900.0, "energy_j_m2": None, "pulse_s": 3.0, "noise_k": 0.02,
+    "pixel_pitch_mm": 1.0, "blur_px": 0.5, "frame_rate_hz": 1.0, "duration_s": 9.0,
+}  # fmt: skip
+
+
+def pod_of(**change: Any) -> dict[str, Any]:
+    """POD by diameter with numbers, by diameter over depth with a reason."""
+    given: dict[str, Any] = {
+        "n_targets": 60,
+        "n_looks": 60,
+        "n_hits": 40,
+        "indicative": False,
+        "notes": [],
+        "bootstrap": None,
+    }
+    size = {"value": 6.0, "low": 5.0, "high": 8.0, "reason": ""}
+    none = {"value": None, "low": None, "high": None, "reason": "hits and misses are separated"}
+    grid = {"sizes": [2.0, 6.0, 12.0], "pod": [0.1, 0.9, 1.0], "low": [0.0, 0.8, 0.9], "high": [0.2, 1.0, 1.0]}
+    curves = {
+        "diameter": {**given, **grid, "a50": size, "a90": size, "a90_95": size, "reason": "", "confidence": 0.95},
+        "aspect": {**given, "a50": none, "a90": none, "a90_95": none, "reason": none["reason"]},
+    }
+    pod = {"source": "runs/a", "sha256": SHA, "name": f"lab {EVIL}", "splits_sha256": SHA, "model_sha256": [SHA]}
+    return {**pod, "curves": curves, **change}
 
 
 SAID = {
@@ -250,3 +293,49 @@ def test_a_missing_package_is_named_with_its_pip_line(module: str, check: Any, m
 
 def test_plain_json_of_the_record_is_stable(part: tuple[dict[str, Any], PartMaps]) -> None:
     assert json.loads(json.dumps(plain_json(part[0]), allow_nan=False)) == plain_json(part[0])
+
+
+def test_detectability_and_pod_are_drawn(part: tuple[dict[str, Any], PartMaps], tmp_path: Path) -> None:
+    sizes = plain_json({name: list(values) for name, values in asdict(SIZES).items()})
+    shown = {**part[0]["detectability"], "setup": SETUP, "sizes": sizes, "missing": []}
+    record = {**part[0], "detectability": shown, "pod": pod_of()}
+    jsonschema.validate(plain_json(record), record_schema())
+    write_part_page(record, part[1], tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    for words in ("Smallest detectable diameter over depth", "POD curves", "separated", SHA, "splits"):
+        assert words in text, words
+    assert EVIL not in text
+    assert "other models" not in text
+    for change, words in (({"model_sha256": ["ab" * 32]}, "other models"), ({"model_sha256": []}, "not recorded")):
+        blocks = pod_section({**record, "pod": pod_of(**change)})
+        assert any(words in getattr(block, "text", "") for block in blocks)
+
+
+def test_what_is_not_there_is_stated(page: str, part: tuple[dict[str, Any], PartMaps]) -> None:
+    assert "no probability of detection was given" in page
+    assert "not known: the model is not in its run folder" in page
+    shown = {**part[0]["detectability"], "setup": SETUP, "sizes": None}
+    said = [getattr(block, "text", "") for block in shown_blocks({**part[0], "detectability": shown})]
+    assert any("could not be computed" in text for text in said)
+    maps = replace(part[1], depth_mm=np.full((20, 30), np.nan, dtype=np.float32))
+    assert any("no depth is stated" in getattr(block, "text", "") for block in map_blocks(part[0], maps))
+
+
+def test_pictures_are_written_beside(part: tuple[dict[str, Any], PartMaps], tmp_path: Path) -> None:
+    record, maps = part
+    prediction = DefectMap(
+        class_map=maps.class_map, probability=np.stack([1 - maps.defect_probability, maps.defect_probability]),
+        depth_mm=np.full((20, 30), np.nan, dtype=np.float32), class_names=("sound", "near"), pixel_pitch_mm=1.0,
+    )  # fmt: skip
+    write_pages(record, prediction, None, tmp_path / "a", formats=["png"])
+    paths = PAGE_FORMATS["png"](tmp_path / "a")
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    sizes = {path.name: Image.open(io.BytesIO(path.read_bytes())).size for path in paths}
+    assert min(min(size) for size in sizes.values()) > 300, sizes
+
+
+def test_a_record_without_its_map_is_one_line(part: tuple[dict[str, Any], PartMaps], tmp_path: Path) -> None:
+    write_json(tmp_path / "a.inspection.json", part[0])
+    with pytest.raises(InputError, match=r"a\.h5"):
+        dispose.run(tmp_path, "a", 1, word="confirmed", by="A. B.", why="seen")
+    assert not (tmp_path / "a.dispositions.jsonl").exists()

@@ -14,7 +14,7 @@ from thermo_qc.report.inspection_pictures import draw_thermograms
 from thermo_qc.report.shown_blocks import shown_blocks
 from thermo_qc.report.tables import fact_table, number
 
-__all__ = ["BANNERS", "part_sections", "part_title"]
+__all__ = ["BANNERS", "part_sections", "part_title", "pod_section"]
 
 Record = Mapping[str, Any]
 BANNERS = {"accept": "ACCEPT", "reject": "REJECT", "review": "REVIEW"}
@@ -39,7 +39,7 @@ def part_sections(record: Record, maps: PartMaps) -> list[Section]:
         Section(anchor="indications", title="Indications", blocks=_indications(record)),
         Section(anchor="limits", title="Acceptance criteria", blocks=_limits(record)),
         Section(anchor="detectability", title="What the recording could have shown", blocks=shown_blocks(record)),
-        Section(anchor="pod", title="Probability of detection", blocks=_pod(record)),
+        Section(anchor="pod", title="Probability of detection", blocks=pod_section(record)),
         Section(anchor="dispositions", title="Dispositions", blocks=_dispositions(record)),
         Section(anchor="provenance", title="Hashes and versions", blocks=_provenance(record)),
         Section(anchor="signatures", title="Signatures", blocks=_signatures(record)),
@@ -217,7 +217,8 @@ def _limits(record: Record) -> list[Block]:
     return [table, Paragraph(text=text)]
 
 
-def _pod(record: Record) -> list[Block]:
+def pod_section(record: Record) -> list[Block]:
+    """State the probability of detection that was found elsewhere, with whose models, or that there is none."""
     pod = record.get("pod")
     if pod is None:
         return [
