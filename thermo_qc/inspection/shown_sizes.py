@@ -105,10 +105,13 @@ def _reached(diameters: NDArray[np.float64], indices: NDArray[np.float64], limit
 
 def _rounded(setup: InspectionSetup) -> InspectionSetup:
     """Round what differs by a hair from one recording to the next, so that their simulations are shared."""
-    rounded = {
-        name: _significant(getattr(setup, name)) for name in ("pixel_pitch_mm", "frame_rate_hz", "cold_s", "duration_s")
-    }
-    return replace(setup, **rounded)
+    return replace(
+        setup,
+        pixel_pitch_mm=_significant(setup.pixel_pitch_mm),
+        frame_rate_hz=_significant(setup.frame_rate_hz),
+        cold_s=_significant(setup.cold_s),
+        duration_s=_significant(setup.duration_s),
+    )
 
 
 def _significant(value: float) -> float:
