@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import pytest
+import yaml
 
 from thermo_qc.cli import main
 from thermo_qc.evaluation.leakage import audit_sentence
@@ -59,6 +62,27 @@ def test_an_audit_continues_and_takes_more_kinds(
     monkeypatch.setattr(cv, "train_fold", lambda *_, **__: pytest.fail("trained again"))
     assert main(_command(lab, audited, kinds=("random_pixel", "acquisition"))) == 0
     assert "random pixel" in capsys.readouterr().out
+
+
+def test_unseen_recordings_are_scored_by_the_models_of_whole_recordings(lab: Path, audited: Path) -> None:
+    shutil.copy(lab / "second.h5", lab / "elsewhere.h5")
+    with h5py.File(lab / "elsewhere.h5", "a") as file:
+        file.attrs["note"] = "another file"
+    listed = yaml.safe_load((lab / "manifest.yaml").read_text(encoding="utf-8"))["recordings"][1]
+    entry = {**listed, "key": "elsewhere", "recording": "elsewhere.h5"}
+    (lab / "unseen.yaml").write_text(yaml.safe_dump({"recordings": [entry]}), encoding="utf-8")
+    target = audited.with_name("unseen")
+    shutil.copytree(audited, target)
+    assert main(_command(lab, target, "--unseen", str(lab / "unseen.yaml"), kinds=("acquisition",))) == 0
+    (method,) = json.loads((target / "audit.json").read_text(encoding="utf-8"))["methods"]
+    metrics = json.loads((target / "forest" / "unseen" / "metrics.json").read_text(encoding="utf-8"))
+    assert [row["by"] for row in method["rows"]] == ["acquisition", "unseen"]
+    assert method["rows"][1]["defect_f1"] == pytest.approx(metrics["pooled"]["defect_f1"])
+    assert method["rows"][1]["n_folds"] == 2 and method["rows"][1]["training_share"] is None
+    shutil.rmtree(target / "forest" / "unseen")
+    assert main(_command(lab, target, "--unseen", str(lab / "manifest.yaml"), kinds=("acquisition",))) == 0
+    (method,) = json.loads((target / "audit.json").read_text(encoding="utf-8"))["methods"]
+    assert "took part in training" in method["left_out"][0]["reason"]
 
 
 def test_what_is_refused(lab: Path, audited: Path, capsys: pytest.CaptureFixture[str]) -> None:
