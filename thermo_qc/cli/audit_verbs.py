@@ -21,11 +21,18 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="manifest instead of the configurations' own")
     parser.add_argument("--unseen", type=Path, metavar="FILE", help="manifest of recordings of plates that no fold has")
     parser.add_argument(
-        "--by", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"kinds of folds ({', '.join(KINDS)})"
+        *("--kinds", "--by"),
+        nargs="+",
+        choices=KINDS,
+        default=KINDS,
+        metavar="KIND",
+        help=f"kinds of folds ({', '.join(KINDS)})",
     )
+    parser.add_argument("-k", "--folds", type=whole(2), metavar="N", help="folds of each kind (as configured)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override, for example folds.k=5"
     )
+    parser.add_argument("--resume", action="store_true", help="insist on continuing the audit in the output folder")
     parser.add_argument("--seed", type=whole(0), metavar="N", help="seed instead of the configurations' own")
 
 
@@ -38,9 +45,10 @@ def audit(arguments: Namespace) -> int:
         arguments.output,
         manifest=arguments.manifest,
         unseen=arguments.unseen,
-        kinds=tuple(dict.fromkeys(arguments.by)),
-        overrides=tuple(arguments.set),
+        kinds=tuple(dict.fromkeys(arguments.kinds)),
+        overrides=(*arguments.set, *(() if arguments.folds is None else (f"folds.k={arguments.folds}",))),
         overwrite=arguments.overwrite,
+        resume=arguments.resume,
         device=arguments.device,
         threads=arguments.threads,
         seed=arguments.seed,

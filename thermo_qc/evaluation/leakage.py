@@ -69,7 +69,7 @@ def audit_row(
     }
 
 
-def audit_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
+def audit_sentence(rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]] = ()) -> str:
     """Say in one sentence what the random score of a method hides.
 
     The honest score is that of the folds with the lowest defect F1 among those that are not drawn at random.
@@ -78,6 +78,8 @@ def audit_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     ----------
     rows : sequence of mapping
         Lines of `audit_row` of one method.
+    differences : sequence of mapping
+        Of `audit_differences`: gives the difference its interval.
 
     Returns
     -------
@@ -102,14 +104,30 @@ def audit_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     gap = random["defect_f1"] - worst["defect_f1"]
     promised, given = f"{random['defect_f1']:.3f}", f"{worst['defect_f1']:.3f}"
     where = _WORDS[worst["by"]] if worst["by"] == "unseen" else f"held-out {_WORDS[worst['by']]}"
-    accuracy = f"accuracy alone would have said {random['accuracy']:.3f} and {worst['accuracy']:.3f}"
+    figures = (
+        f"{_interval(random['by'], worst['by'], differences)}{_holes(random)} and {_holes(worst)} holes found; "
+        f"accuracy alone would have said {random['accuracy']:.3f} and {worst['accuracy']:.3f}"
+    )
     if gap <= _SAME:
         return (
             f"{name.capitalize()} promise a defect F1 of {promised} and {where}, the hardest honest test here, give "
-            f"{given}: no leak shows in this method on these data ({accuracy})."
+            f"{given}: no leak shows in this method on these data ({figures})."
         )
     share = 100 * gap / random["defect_f1"]
     return (
         f"{name.capitalize()} promise a defect F1 of {promised} where {where} give {given}: the random score hides "
-        f"that {share:.0f} % of it is lost once what belongs together is held out together ({accuracy})."
+        f"that {share:.0f} % of it is lost once what belongs together is held out together ({figures})."
     )
+
+
+def _holes(row: Mapping[str, Any]) -> str:
+    return f"{row['holes_found']} of {row['holes_total']}"
+
+
+def _interval(random: str, worst: str, differences: Sequence[Mapping[str, Any]]) -> str:
+    """Word the interval of the F1 lost; nothing where there is none."""
+    for one in differences:
+        if (one["first_by"], one["second_by"], one["metric"]) == (random, worst, "defect_f1") and not one["reason"]:
+            over = f"95 % interval over {one['n_groups']} recordings"
+            return f"difference {one['difference']:+.3f}, {over} {one['low']:+.3f} to {one['high']:+.3f}; "
+    return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thermo_qc.io import write_text
+from thermo_qc.report.audit_parts import difference_blocks, split_parts
 from thermo_qc.report.blocks import Block, Cell, Paragraph, Picture, Section, Table, Terms
 from thermo_qc.report.charts import draw_comparison
 from thermo_qc.report.page import render_page
@@ -41,14 +42,14 @@ def write_audit_page(audit: Mapping[str, Any], path: Path) -> None:
     audit : mapping
         Content of ``audit.json``.
     path : Path
-        HTML file.
+        HTML file in the folder of the audit, whose runs' folds are drawn.
 
     Raises
     ------
     OutputError
         When it cannot be written.
     """
-    sections = [_method(one, position) for position, one in enumerate(audit["methods"])]
+    sections = [_method(one, position, path.parent) for position, one in enumerate(audit["methods"])]
     sections.append(
         Section(anchor="kinds", title="The kinds of folds", blocks=[Terms(terms=_KINDS), Paragraph(text=LEAKAGE_HIDES)])
     )
@@ -56,17 +57,20 @@ def write_audit_page(audit: Mapping[str, Any], path: Path) -> None:
     write_text(path, render_page(title="Leakage audit", lead=lead, sections=sections))
 
 
-def _method(one: Mapping[str, Any], position: int) -> Section:
+def _method(one: Mapping[str, Any], position: int, folder: Path) -> Section:
     rows = one["rows"]
     blocks: list[Block] = [Paragraph(text=one["sentence"])]
     if rows:
         blocks += [_table(one["method"], rows), _chart(one["method"], rows)]
+        blocks += difference_blocks(one["differences"], method=one["method"])
     if one["left_out"]:
         body = tuple((_by(entry["by"]), entry["reason"]) for entry in one["left_out"])
         blocks.append(Table(caption="Kinds of folds that could not be scored.", header=("folds by", "why"), rows=body))
     if one["warnings"]:
         body = tuple((_by(entry["by"]), entry["warning"]) for entry in one["warnings"])
         blocks.append(Table(caption="What must be known of the folds.", header=("folds by", "note"), rows=body))
+    kinds = [row["by"] for row in rows if row["by"] != "unseen"]
+    blocks += split_parts(folder / one["method"], kinds)
     return Section(anchor=f"method-{position}", title=str(one["method"]), blocks=blocks)
 
 

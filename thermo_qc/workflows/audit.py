@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from thermo_qc.errors import ConfigError, FoldError, ModelError, SequenceError, TrainingError
 from thermo_qc.evaluation import Splits
+from thermo_qc.evaluation.audit_differences import audit_differences
 from thermo_qc.evaluation.leakage import AUDIT_KINDS, audit_row, audit_sentence
 from thermo_qc.inspection import load_model
 from thermo_qc.io import load_manifest, write_csv, write_json
@@ -19,7 +21,7 @@ from thermo_qc.workflows.cases import LabelledRecording, load_recordings
 from thermo_qc.workflows.cv import cross_validate
 from thermo_qc.workflows.evaluate import evaluate_models, set_threads
 from thermo_qc.workflows.lock import locked
-from thermo_qc.workflows.run_folder import fingerprint_of, open_run
+from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 from thermo_qc.workflows.train import Experiment, load_experiment
 
 __all__ = ["run"]
@@ -49,6 +51,7 @@ def run(
     kinds: Sequence[str] = AUDIT_KINDS,
     overrides: tuple[str, ...] = (),
     overwrite: bool = False,
+    resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
     seed: int | None = None,
@@ -71,7 +74,7 @@ def run(
         Manifest of recordings that no fold has: scored with the models of the plate (else acquisition) folds.
     kinds : sequence of str
         Kinds of folds, of `AUDIT_KINDS`.
-    overrides, overwrite, device, threads, seed, progress
+    overrides, overwrite, resume, device, threads, seed, progress
         As in `thermo_qc.workflows.cv.run`.
     announce : callable
         Told what is being done.
@@ -87,6 +90,8 @@ def run(
         When two experiments have the same name, or no kind of folds is asked for.
     OutputError
         When the folder holds something else.
+    FoldError
+        When no kind of folds could be scored.
     """
     from thermo_qc.report.audit_page import write_audit_page
 
@@ -102,19 +107,40 @@ def run(
         raise ConfigError(f"two experiments are called '{twice[0]}'; give them names of their own to tell them apart")
     identity = [_identity(experiment) for experiment in experiments]
     with locked(output, break_lock=None):
-        folder = open_run(output, command="audit", fingerprint=fingerprint_of(identity), overwrite=overwrite)
-        folder.update(name="leakage audit", methods=names, kinds=list(kinds), device=device, threads=threads)
-        audit: dict[str, Any] = {
-            "methods": [_audit(one, output / one.config.name, kinds, unseen, options) for one in experiments],
-            "detectable": "noise-free peak contrast of at least 5 times the camera noise",
-        }
-        write_json(output / "audit.json", audit)
-        rows = [row for method in audit["methods"] for row in method["rows"]]
-        columns = list(rows[0]) if rows else ["method", "by"]
-        write_csv(output / "audit.csv", columns, [[row[name] for name in columns] for row in rows], digits=6)
-        write_audit_page(audit, output / "report.html")
-        folder.finish()
+        folder = open_run(
+            output, command="audit", fingerprint=fingerprint_of(identity), overwrite=overwrite, resume=resume
+        )
+        with undone_if_refused(folder):
+            folder.update(
+                **{"status": "running", "name": "leakage audit", "methods": names, "kinds": list(kinds)},
+                device=device,
+                threads=threads,
+            )
+            audit: dict[str, Any] = {
+                "methods": [_audit(one, output / one.config.name, kinds, unseen, options) for one in experiments],
+                "detectable": "noise-free peak contrast of at least 5 times the camera noise",
+            }
+            _refuse_empty(audit["methods"])
+            _write(audit, output)
+            write_audit_page(audit, output / "report.html")
+            folder.finish()
     return audit
+
+
+def _refuse_empty(methods: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse an audit without a single score."""
+    if not any(method["rows"] for method in methods):
+        reasons = dict.fromkeys(f"{one['by']}: {one['reason']}" for method in methods for one in method["left_out"])
+        raise FoldError(f"no kind of folds could be scored ({'; '.join(reasons)})")
+
+
+def _write(audit: Mapping[str, Any], output: Path) -> None:
+    """Write ``audit.json``, ``audit.csv`` and ``differences.csv``."""
+    write_json(output / "audit.json", audit)
+    for file, name in (("audit.csv", "rows"), ("differences.csv", "differences")):
+        rows = [{"method": method["method"], **row} for method in audit["methods"] for row in method[name]]
+        columns = list(rows[0]) if rows else ["method"]
+        write_csv(output / file, columns, [[row[column] for column in columns] for row in rows], digits=6)
 
 
 def _identity(experiment: Experiment) -> Any:
@@ -129,6 +155,7 @@ def _audit(
 ) -> dict[str, Any]:
     """Score one method under every kind of folds."""
     rows: list[dict[str, Any]] = []
+    summaries: dict[str, dict[str, Any]] = {}
     left_out: list[dict[str, str]] = []
     warnings: list[dict[str, str]] = []
     name = experiment.config.name
@@ -138,7 +165,10 @@ def _audit(
             metrics = _under(experiment, kind, folder / kind, options)
         except _CANNOT as error:
             left_out.append({"by": kind, "reason": str(error)})
+            with suppress(OSError):
+                folder.rmdir()  # only where nothing is in it
             continue
+        summaries[kind] = metrics
         splits = Splits.load(folder / kind / "splits.json")
         warnings += [{"by": kind, "warning": text} for text in splits.warnings]
         rows.append(
@@ -156,10 +186,13 @@ def _audit(
             rows.append(_unseen(name, folder, [row["by"] for row in rows], unseen, options))
         except _CANNOT as error:
             left_out.append({"by": "unseen", "reason": str(error)})
+    ordered = {kind: summaries[kind] for kind in AUDIT_KINDS if kind in summaries}
+    differences = audit_differences(ordered, seed=experiment.seed)
     return {
         "method": name,
-        "sentence": audit_sentence(rows),
+        "sentence": audit_sentence(rows, differences),
         "rows": rows,
+        "differences": differences,
         "left_out": left_out,
         "warnings": warnings,
     }
@@ -174,7 +207,8 @@ def _under(experiment: Experiment, kind: str, folder: Path, options: _Options) -
     if groups is not None and k is not None:
         found = {getattr(recording.fold_item(), groups) for recording in experiment.recordings}
         k = None if len(found) < k else k
-    update = {"by": kind, "k": k, "inner_by": None, "inner_k": None}
+    inner = experiment.config.folds.inner_by is not None or experiment.config.folds.inner_k is not None
+    update = {"by": kind, "k": k, "inner_by": kind if inner else None}  # nested folds hold out the same as outer ones
     folds = experiment.config.folds.model_copy(update=update)
     chosen = replace(experiment, config=experiment.config.model_copy(update={"folds": folds}))
     metrics = cross_validate(

@@ -54,7 +54,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *("verdicts.csv", "inspection.html"),
     ),
     "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
-    "audit": ("audit.json", "audit.csv", "report.html"),
+    "audit": ("audit.json", "audit.csv", "differences.csv", "report.html"),
     "compare": ("comparison.json", "comparison.csv", "differences.csv", "holes.csv", "limits.json", "report.html"),
 }
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -73,6 +73,7 @@ RESULTS: dict[str, tuple[str, ...]] = {  # what makes a broken run worth continu
     "cv": ("fold_*/model.safetensors", "fold_*/checkpoints/*"),
     "predict": ("**/*.h5",),
     "demo": ("data/*.h5",),
+    "audit": ("*/*/fold_*/model.safetensors", "*/*/fold_*/checkpoints/*"),
 }
 _FOLD = re.compile(r"fold_\d+")
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", LOCK}
