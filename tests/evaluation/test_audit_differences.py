@@ -31,7 +31,7 @@ def _picked(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 def test_differences_are_those_of_the_runs() -> None:
     runs = {"random_pixel": _summary(10), "block": _summary(30)}
-    rows = audit_differences(runs, n_resamples=200)
+    rows = audit_differences(runs, n_resamples=100)
     assert [one["metric"] for one in rows] == list(DIFFERENCE_METRICS)
     for metric in ("defect_f1", "accuracy", "false_call_fraction"):
         one = _picked(rows, metric)
@@ -74,7 +74,7 @@ def test_too_few_recordings_have_no_interval() -> None:
 
 def test_sentence_and_page_carry_the_interval() -> None:
     runs = {"random_pixel": _summary(10), "block": _summary(30)}
-    rows = audit_differences(runs, n_resamples=200)
+    rows = audit_differences(runs, n_resamples=100)
     scores = [{"by": by, **one["pooled"], "holes_found": 3, "holes_total": 6} for by, one in runs.items()]
     lost = _picked(rows, "defect_f1")
     sentence = audit_sentence(scores, rows)

@@ -79,9 +79,17 @@ def _groups(summary: Summary, metric: str) -> dict[str, Any]:
 
 def _without(metric: str, first: Summary, second: Summary, reason: str, confidence: float) -> PairedDifference:
     ours, theirs = (_pooled(summary, metric) for summary in (first, second))
-    nothing = {"low": float("nan"), "high": float("nan"), "n_groups": 0, "n_resamples": 0, "n_undefined": 0}
     return PairedDifference(
-        first=ours, second=theirs, difference=theirs - ours, confidence=confidence, reason=reason, **nothing
+        first=ours,
+        second=theirs,
+        difference=theirs - ours,
+        low=float("nan"),
+        high=float("nan"),
+        n_groups=0,
+        n_resamples=0,
+        n_undefined=0,
+        confidence=confidence,
+        reason=reason,
     )
 
 
