@@ -55,7 +55,7 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "demo": ("manifest.yaml", "unseen.yaml", "comparison.json", "comparison.csv", "report.html"),
     "audit": ("audit.json", "audit.csv", "differences.csv", "report.html"),
-    "compare": ("comparison.json", "comparison.csv", "differences.csv", "holes.csv", "limits.json", "report.html"),
+    "compare": ("comparison.json", "comparison.csv", "differences.csv", "holes.csv", "report.html"),
 }
 FOLDERS: dict[str, tuple[str, ...]] = {
     "train": ("checkpoints", "tensorboard"),
