@@ -19,10 +19,12 @@ import pytest
 from batch_lab import check_index, json_lines, litter_of, make_recordings, results_of, start
 
 from thermo_qc.cli import main
+from thermo_qc.errors import OutputError
 from thermo_qc.io import read_sequence
 from thermo_qc.workflows import batch_session, predict, predict_one
 from thermo_qc.workflows.batch_pipeline import Room
 from thermo_qc.workflows.lock import LOCK
+from thermo_qc.workflows.predict_folder import Tables
 
 
 def _reasons(out: Path) -> dict[str, str]:
@@ -139,6 +141,36 @@ def test_a_full_disk_costs_one_recording_and_leaves_nothing_of_it(
     assert "No space left" in _reasons(out)["plate1.h5"]
     assert not list(out.glob("plate1.*")) and not litter_of(out)
     assert _done(out) == ["plate0", "plate2"]
+
+
+def test_tables_that_a_full_disk_does_not_take(
+    here: Callable[[], list[predict.Prediction]],
+    three: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    out, real, spares = tmp_path / "out", Tables.write, list[int]()
+
+    def full(tables: Tables) -> None:
+        spares.append(len(litter_of(out)))
+        if len(spares) != 2:
+            raise OutputError("No space left on device")
+        real(tables)
+
+    monkeypatch.setattr(Tables, "write", full)
+    monkeypatch.setattr(batch_session, "TABLES_S", 1e9)  # at the end only
+    (three / "plate1.h5").write_bytes(b"torn")
+    assert sum(bool(result.error) for result in here()) == 1
+    assert spares == [2, 1]  # lock and spare room; the lock
+    assert list(_reasons(out)) == ["plate1.h5"] and not litter_of(out)
+    caplog.clear()
+    assert sum(bool(result.error) for result in here()) == 1  # two results and a reason, but no tables
+    assert "No space left on device; the next run writes it" in caplog.messages
+    (three / "plate1.h5").unlink()
+    with pytest.raises(OutputError, match="No space left"):
+        here()
+    assert not litter_of(out)
 
 
 def test_a_stale_result_goes_before_its_parts_are_written_anew(
@@ -342,7 +374,7 @@ def test_a_disk_that_is_really_full(forest_run: Path, three: Path, tmp_path: Pat
         [*space, "sh", str(tmp_path / "script.sh"), *map(str, arguments)], check=False, capture_output=True, text=True
     )
     assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr and "No space left on device" in done.stderr
     out = tmp_path / "out"
     whole = _done(out)
     reasons = _reasons(out)

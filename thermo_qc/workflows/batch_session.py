@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from thermo_qc.errors import ThermoQCError
+from thermo_qc.errors import OutputError, ThermoQCError
 from thermo_qc.inspection import load_model
 from thermo_qc.io import sha256_of
 from thermo_qc.models import TrainedModel
@@ -26,6 +27,7 @@ __all__ = ["BatchSession", "OnResult", "Runner", "RunsHere", "Work", "open_batch
 log = logging.getLogger(__name__)
 
 TABLES_S = 10.0  # how old the tables may be while a run goes on
+SPARE_BYTES = 64 * 2**10
 
 OnResult = Callable[[Job, Prediction], None]
 
@@ -100,6 +102,20 @@ class RunsHere:
         return size_bytes <= self._room_bytes
 
 
+class _Spare:
+    """Room on the disk that is kept for the tables, so that they can say what a full disk has cost."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f".{uuid.uuid4().hex[:12]}.part"
+        with suppress(OSError):
+            self._path.write_bytes(bytes(SPARE_BYTES))
+
+    def release(self) -> None:
+        """Give the room back."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+
 class BatchSession:
     """Results so far, in memory, in the tables and in the index; made by `open_batch`."""
 
@@ -117,8 +133,9 @@ class BatchSession:
         self._tables = Tables(folder, self.stored)
         self._index = RunIndex(folder.path)
         self._index.refresh()
+        self._spare = _Spare(folder.path)
         self._written = time.monotonic()
-        self._n_jobs = 0
+        self._n_jobs = self._n_failed = 0
 
     def predict(self, names: Sequence[tuple[Path, str]], states: Mapping[Path, str] | None = None) -> list[Prediction]:
         """Predict recordings.
@@ -153,6 +170,7 @@ class BatchSession:
 
     def _add(self, result: Prediction, state: str) -> None:
         if result.error:
+            self._n_failed += 1
             log.error("%s", result.error)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._tables.add(result, state, time=now)
@@ -163,11 +181,34 @@ class BatchSession:
             self._on_progress(result)
 
     def write(self) -> None:
-        """Bring the tables up to date; `OutputError` when somebody else has taken the folder."""
+        """Bring the tables up to date.
+
+        Raises
+        ------
+        OutputError
+            When somebody else has taken the folder; when tables cannot be written though all recordings could be done.
+        """
         self._lock.check()
-        self._tables.write()
-        self._index.flush()
         self._written = time.monotonic()
+        try:
+            self._tables.write()
+        except OutputError:
+            self._spare.release()
+            self.unless_failed(self._tables.write)
+        self._index.flush()
+
+    def unless_failed(self, write: Callable[[], object]) -> None:
+        """Write something; where recordings have failed, a disk that is full ends the run no more than they did."""
+        try:
+            write()
+        except OutputError as error:
+            if not self._n_failed:
+                raise
+            log.error("%s; the next run writes it", error)
+
+    def close(self) -> None:
+        """Let go of what is kept."""
+        self._spare.release()
 
 
 @contextmanager
@@ -237,5 +278,6 @@ def open_batch(
                     session.write()
                 raise
             finally:
+                session.close()
                 runner.close()
-        folder.finish()
+        session.unless_failed(folder.finish)
