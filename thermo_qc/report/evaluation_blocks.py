@@ -255,7 +255,9 @@ def pod_blocks(pod: Mapped | None, name: str) -> list[Block]:
         "a90/95: one-sided 95 % bound of a90. Where there is no number, the reason stands."
     )
     blocks.insert(0, Table(caption=caption, header=header, rows=tuple(rows)))
-    blocks.append(Paragraph(text=f"False calls at the same decision: {_rate(pod.get('false_calls_per_m2') or {})}."))
+    rate = pod.get("false_calls_per_m2")
+    said = f"False calls at the same decision: {_rate(rate)}." if rate else ""
+    blocks.append(Paragraph(text=said) if said else Missing(text="false calls at the same decision are not stated."))
     if drawn:
         png = draw_pod(drawn, title=f"{name}: probability of detection")
         blocks.append(Picture(png=png, alt="POD curves", caption="POD with its pointwise 95 % bounds."))

@@ -278,8 +278,8 @@ def _provenance(record: Record) -> list[Block]:
         ("defect map, SHA-256", record["map"]["file_sha256"]),
         *((f"model {model['name']}, SHA-256", model["sha256"]) for model in one["models"]),
         *_training(one.get("training") or {}),
-        ("configuration: models and options together, SHA-256", one["result"]["run"]),
-        ("criteria, procedure, plate and its place together, SHA-256", one.get("judged_by") or record["key"]),
+        ("configuration (models, options)", one["result"]["run"]),
+        ("criteria, procedure, plate, place", one.get("judged_by") or record["key"]),
         ("criteria, SHA-256", one["criteria_sha256"] or "none"),
         ("procedure, SHA-256", one["procedure_sha256"] or "none"),
         *(
@@ -294,7 +294,7 @@ def _provenance(record: Record) -> list[Block]:
 
 def _training(training: Record) -> list[tuple[str, Any]]:
     if not training.get("run"):
-        return [("splits that the models were trained under", "not known: the model is not in its run folder")]
+        return [("splits of the training", "not known: the model is not in its run folder")]
     name = f"{training['command']} run '{training['run']}'"
     splits = training["splits_sha256"] or "none: it was trained on all its recordings"
     return [
