@@ -2,7 +2,7 @@
 
 A hundred kills of each verb: ``python -m pytest -m slow -n 0 -s tests/workflows/test_batch_kill.py``; the environment
 variable ``THERMO_QC_KILL_ROUNDS`` changes the number. The many kills are of processes forked from one that has imported
-everything, so that they meet a run at its work; those of the short tests are of the program as it is started by hand.
+everything, so that they meet a run at its work; those of the short tests but one are of the program as it is started by hand.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ class Disturber:
         """Start a command some times and kill it."""
         for _ in range(int(self.rng.integers(1, self.kills_a_run + 1))):
             process = self.start(*command)
-            while process.poll() is None and not (out.is_dir() and any(out.iterdir())):
-                time.sleep(0.002)
+            wait_for_first_file(process, out)
             victim = str(self.rng.choice(victims))
             if victim == "worker":
                 self._kill_worker(process)
@@ -90,19 +89,27 @@ class Disturber:
         return self.victims.total() - self.victims["too late"]
 
 
-def briefly() -> Disturber:
+def briefly(how: Start = start, spread_s: float = SHORT_S) -> Disturber:
     """One kill of the program."""
-    return Disturber(start=start, spread_s=SHORT_S, rng=np.random.default_rng(), kills_a_run=1)
+    return Disturber(start=how, spread_s=spread_s, rng=np.random.default_rng(), kills_a_run=1)
 
 
-def at_length(*command: object) -> Disturber:
-    """Many kills, spread over the time that a run takes."""
+def at_length(command: list[object], out: Path) -> Disturber:
+    """Many kills, spread over the time that a run takes from its first file on."""
     Forked("--version").communicate()  # imports everything
+    process = Forked(*command)
+    wait_for_first_file(process, out)
     started = time.monotonic()
-    Forked(*command).communicate()
+    process.communicate()
     seconds = time.monotonic() - started
     print(f"\nan undisturbed run takes {seconds:.1f} s", flush=True)
     return Disturber(start=Forked, spread_s=seconds, rng=np.random.default_rng(N_ROUNDS))
+
+
+def wait_for_first_file(process: Any, out: Path) -> None:
+    """Wait until a run has begun to write."""
+    while process.poll() is None and not (out.is_dir() and any(out.iterdir())):
+        time.sleep(0.002)
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +264,7 @@ def test_sigkill_predict(forest_run: Path, batch: Path, undisturbed: dict[str, s
 
 
 def test_sigkill_inspect(forest_run: Path, batch: Path, rules: Path, tmp_path: Path) -> None:
-    _disturb_inspect(briefly(), forest_run, batch, rules, tmp_path, rounds=1, formats="html")
+    _disturb_inspect(briefly(Forked, 2.0), forest_run, batch, rules, tmp_path, rounds=1, formats=",")
 
 
 def test_sigkill_watch(forest_run: Path, batch: Path, tmp_path: Path) -> None:
@@ -271,7 +278,7 @@ def test_sigkill_cv(lab: Path, undisturbed_cv: dict[str, str], tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
 def test_sigkill_predict_many_times(forest_run: Path, batch: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
-    disturber = at_length(*_predict(forest_run, batch, tmp_path / "timed"))
+    disturber = at_length(_predict(forest_run, batch, tmp_path / "timed"), tmp_path / "timed")
     _disturb_predict(disturber, forest_run, batch, undisturbed, tmp_path, rounds=N_ROUNDS)
 
 
@@ -279,21 +286,22 @@ def test_sigkill_predict_many_times(forest_run: Path, batch: Path, undisturbed: 
 @pytest.mark.timeout(14400)
 def test_sigkill_inspect_many_times(forest_run: Path, batch: Path, rules: Path, tmp_path: Path) -> None:
     """Without pages: drawing them is most of the work."""
-    disturber = at_length(*_inspect(forest_run, batch, tmp_path / "timed", rules, ","))
+    disturber = at_length(_inspect(forest_run, batch, tmp_path / "timed", rules, ","), tmp_path / "timed")
     _disturb_inspect(disturber, forest_run, batch, rules, tmp_path, N_ROUNDS, ",")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
 def test_sigkill_watch_many_times(forest_run: Path, batch: Path, tmp_path: Path) -> None:
-    disturber = at_length(*_watch(batch, forest_run, tmp_path / "timed"), "--once")
+    disturber = at_length([*_watch(batch, forest_run, tmp_path / "timed"), "--once"], tmp_path / "timed")
     _disturb_watch(disturber, forest_run, batch, tmp_path, rounds=N_ROUNDS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
 def test_sigkill_cv_many_times(lab: Path, undisturbed_cv: dict[str, str], tmp_path: Path) -> None:
-    _disturb_cv(at_length(*_cv(lab, tmp_path / "timed")), lab, undisturbed_cv, tmp_path, rounds=N_ROUNDS)
+    disturber = at_length(_cv(lab, tmp_path / "timed"), tmp_path / "timed")
+    _disturb_cv(disturber, lab, undisturbed_cv, tmp_path, rounds=N_ROUNDS)
 
 
 def test_an_interrupt_leaves_no_litter_and_is_continued(
