@@ -2,7 +2,8 @@
 
 A hundred kills of each verb: ``python -m pytest -m slow -n 0 -s tests/workflows/test_batch_kill.py``; the environment
 variable ``THERMO_QC_KILL_ROUNDS`` changes the number. The many kills are of processes forked from one that has imported
-everything, so that they meet a run at its work; those of the short tests but one are of the program as it is started by hand.
+everything, so that they meet a run at its work. Those of the short tests, but for one, are of the program as it is
+started by hand.
 """
 
 from __future__ import annotations
