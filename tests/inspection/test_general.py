@@ -64,7 +64,7 @@ def test_it_ships_small_and_with_its_card() -> None:
             assert word in card, (name, word)
     (model,) = load_model("general")
     assert model.class_names == ("sound", "defect") and model.has_depth_head
-    assert model.metadata["seed"] == 1 and model.metadata["n_plates"] == 300
+    assert model.metadata["seed"] == 1 and model.metadata["n_plates"] == 400
 
 
 def test_it_finds_both_holes_and_their_depths(recording: ThermalSequence) -> None:

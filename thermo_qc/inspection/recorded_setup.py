@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 
 from thermo_qc.errors import ThermoQCError
 from thermo_qc.evaluation import InspectionSetup, simulate_hole
@@ -30,6 +31,8 @@ _WAY_OUT = {
 }
 _SOUND_SAMPLES = 24
 _DIM_PERCENTILE = 5.0
+_RIM_PX = 2
+_ENOUGH_INSIDE = 0.2
 _PLAIN = 1000.0  # W/m2 or J/m2
 
 
@@ -170,6 +173,7 @@ def _measured_heat(
     use = np.isfinite(cold) if sound is None else sound & np.isfinite(cold)
     if not use.any():
         return setup, "stated", None
+    use = _inside(use)
     rises = np.stack([np.asarray(sequence.frames[index, :, :], dtype=np.float64) - cold for index in chosen.tolist()])
     dim = np.nanpercentile(rises[:, use], _DIM_PERCENTILE, axis=1)
     hole = hole_in(material, thickness_mm, thickness_mm / 2, 4 * setup.pixel_pitch_mm, setup)
@@ -186,6 +190,12 @@ def _measured_heat(
         heating = replace(heating, flux_w_m2=level * heating.flux_w_m2)
         source = f"measured: {heating.flux_w_m2:.3g} W/m² in the dimmest inspected places"
     return replace(setup, heating=heating), source, misfit
+
+
+def _inside(use: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave out the rim, whose pixels see the plate in part; not where too little would be left."""
+    inner = binary_erosion(use, iterations=_RIM_PX, border_value=1)
+    return inner if inner.sum() >= _ENOUGH_INSIDE * use.sum() else use
 
 
 def hole_in(

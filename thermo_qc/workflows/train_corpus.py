@@ -14,10 +14,13 @@ from thermo_qc.errors import ConfigError, InputError
 from thermo_qc.io import read_sequence, write_json, write_text
 from thermo_qc.workflows.corpus import CORPUS_FILE, CorpusPlate, read_corpus
 from thermo_qc.workflows.evaluate import set_threads
+from thermo_qc.workflows.lock import locked_by_leader
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 
 if TYPE_CHECKING:
     from thermo_qc.training import SimulatedPlate
+
+_NOTE = "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
 
 __all__ = ["load_plates", "names_corpus", "run"]
 
@@ -99,40 +102,38 @@ def run(
     dump = config.model_dump(mode="json")
     identity = {"experiment": {**dump, "corpus": ""}, "corpora": described, "n_plates": len(entries)}
     signature = fingerprint_of(identity)
-    opened = open_run(output, command="train", fingerprint=signature, overwrite=overwrite, resume=resume)
-    with undone_if_refused(opened):
-        write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
-        opened.update(
-            name=config.name,
-            seed=config.seed,
-            experiment=dump,
-            data=[],
-            corpora=described,
-            n_plates=len(entries),
-            class_names=["sound", "defect"],
-            class_scheme="binary",
-            device=device,
-            threads=threads,
-        )
-        model = train_on_corpus(
-            load_plates(entries),
-            experiment=config,
-            folder=output,
-            signature=signature,
-            device=device,
-            threads=threads,
-            progress=progress,
-            metadata={"corpora": described, "n_plates": len(entries), "experiment": {**dump, "corpus": ""}},
-        )
-    found = {
-        name: model.metadata.get(name)
-        for name in ("temperature", "defect_offset", "calibration", "depth_spread", "depth_calibration_pixels")
-    }
-    note = (
-        "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
-    )
-    write_json(output / "training_metrics.json", {"note": note, **found})
-    opened.finish()
+    with locked_by_leader(output):
+        opened = open_run(output, command="train", fingerprint=signature, overwrite=overwrite, resume=resume)
+        with undone_if_refused(opened):
+            write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
+            opened.update(
+                name=config.name,
+                seed=config.seed,
+                experiment=dump,
+                data=[],
+                corpora=described,
+                n_plates=len(entries),
+                class_names=["sound", "defect"],
+                class_scheme="binary",
+                device=device,
+                threads=threads,
+            )
+            model = train_on_corpus(
+                load_plates(entries),
+                experiment=config,
+                folder=output,
+                signature=signature,
+                device=device,
+                threads=threads,
+                progress=progress,
+                metadata={"corpora": described, "n_plates": len(entries), "experiment": {**dump, "corpus": ""}},
+            )
+        found = {
+            name: model.metadata.get(name)
+            for name in ("temperature", "defect_offset", "calibration", "depth_spread", "depth_calibration_pixels")
+        }
+        write_json(output / "training_metrics.json", {"note": _NOTE, **found})
+        opened.finish()
     return {"model": output / "model.safetensors", "n_plates": len(entries), **found}
 
 
