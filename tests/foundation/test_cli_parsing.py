@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from thermo_qc import __version__, cli
-from thermo_qc.cli import batch_verbs, inspect_verbs, main, verbs
+from thermo_qc.cli import audit_verbs, batch_verbs, inspect_verbs, main, verbs
 from thermo_qc.cli.parser import FACT_OPTIONS, build_parser
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.config import Facts
@@ -34,6 +34,8 @@ VERBS = (
     "demo",
 )
 OTHERS = {
+    "audit": audit_verbs.audit,
+    "compare": audit_verbs.compare,
     "inspect": inspect_verbs.inspect,
     "dispose": inspect_verbs.dispose,
     "watch": batch_verbs.watch,
@@ -112,7 +114,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian", "e.yaml"], "thermo-qc: unknown VERB 'trian'; did you mean 'train'?"),
         (
             ["zzz"],
-            "thermo-qc: unknown VERB 'zzz'; known: convert, cv, demo, dispose, evaluate, finetune, info, inspect, ",
+            "thermo-qc: unknown VERB 'zzz'; known: audit, compare, convert, cv, demo, dispose, evaluate, finetune, ",
         ),
         (
             ["train"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from thermo_qc.cli import main
 from thermo_qc.workflows.train_corpus import names_corpus
@@ -12,7 +13,9 @@ from thermo_qc.workflows.train_corpus import names_corpus
 ROOT = Path(__file__).parents[2]
 QUICK = {
     "forest": ("model.parameters.n_trees=3",),
-    "classical": ("model.parameters.n_rounds=2",),
+    "gradient_boosting": ("model.parameters.n_rounds=2",),
+    "random_forest": ("model.parameters.n_trees=3",),
+    "threshold": (),
     "curve": ("train.epochs=1", "train.batch_size=256", "train.samples_per_epoch=256"),
     "segmentation": ("train.epochs=1", "train.batch_size=2", "train.samples_per_epoch=2", "train.crop_px=32"),
 }
@@ -23,7 +26,8 @@ EXPERIMENTS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if not
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_config_runs(path: Path, lab: Path, tmp_path: Path) -> None:
-    kind = next(line.split()[-1] for line in path.read_text(encoding="utf-8").splitlines() if "  kind:" in line)
+    model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+    kind = model["name" if model["kind"] == "classical" else "kind"]
     overrides = [part for change in (*QUICK[kind], "folds.k=2") for part in ("--set", change)]
     target = tmp_path / "run"
     arguments = ["cv", str(path), "--manifest", str(lab / "manifest.yaml"), "-o", str(target), "--fold", "0"]
