@@ -27,6 +27,7 @@ from thermo_qc.thermography import (
 )
 from thermo_qc.thermography.accumulate import GramSum, group_frames, pilot_functions, standardise_pixels
 from thermo_qc.thermography.blocks import RiseBlocks, heated_pixels, run_tiles
+from thermo_qc.thermography.scene import Scene
 
 STOP_S = 0.01
 
@@ -401,3 +402,10 @@ def test_a_decomposition_that_cannot_be_done_is_left_out_when_asked(plate):
     both = {"a": make_method("pct", {"n_components": 151}), "b": make_method("pct", {"n_components": 2})}
     kept = compute_maps(plate, both, skip_impossible=True)
     np.testing.assert_array_equal(kept["pct_2"], compute_maps(plate, {"b": both["b"]})["pct_2"])
+
+
+def test_a_flash_of_unstated_length_is_over_at_once():
+    flash = Scene(times_s=np.array([-1.0, 0.5, 1.0, 2.0]), unit="K", excitation=Excitation(kind="flash"), shape=(1, 1))
+    part, times_s, zero_s = flash.cooling()
+    assert part == slice(1, 4) and zero_s == 0.0
+    np.testing.assert_allclose(times_s, [0.5, 1.0, 2.0])

@@ -101,7 +101,8 @@ class Scene:
         times_s : ndarray of float64
             Their times after `zero_s`; all positive.
         zero_s : float
-            That clock's zero on the recording's axis: the middle of a flash, else the heating stop.
+            That clock's zero on the recording's axis: the middle of a flash (its start where its length is not known),
+            else the heating stop.
 
         Raises
         ------
@@ -111,6 +112,8 @@ class Scene:
             When fewer than two frames follow it.
         """
         stop = self.excitation.stop_s
+        if stop is None and self.excitation.kind == "flash":
+            stop = self.excitation.start_s  # a flash whose length nobody states is over at once
         if stop is None:
             raise MissingFactError("the maps of the cooling need the heating stop; give heating_stop_s")
         zero = (self.excitation.start_s + stop) / 2 if self.excitation.kind == "flash" else stop
