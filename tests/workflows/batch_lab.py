@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import re
 import sqlite3
 import subprocess
@@ -103,7 +104,13 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_mind_interrupts if os.name == "posix" else None,
     )
+
+
+def _mind_interrupts() -> None:
+    """Undo what a shell does to programs in its background, which ignore SIGINT and hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Forked:

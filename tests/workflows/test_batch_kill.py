@@ -264,6 +264,7 @@ def test_sigkill_predict(forest_run: Path, batch: Path, undisturbed: dict[str, s
     _disturb_predict(briefly(), forest_run, batch, undisturbed, tmp_path, rounds=1)
 
 
+@pytest.mark.slow
 def test_sigkill_inspect(forest_run: Path, batch: Path, rules: Path, tmp_path: Path) -> None:
     _disturb_inspect(briefly(Forked, 2.0), forest_run, batch, rules, tmp_path, rounds=1, formats=",")
 

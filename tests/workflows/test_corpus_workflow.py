@@ -73,6 +73,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TRAININGS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if names_corpus(path)]
+SLOW = ("general_manet", "general_deeplabv3plus")  # as general_unet, with another decoder
 QUICK = (
     "n_plates=3",
     "train.epochs=1",
@@ -84,7 +85,11 @@ QUICK = (
 )
 
 
-@pytest.mark.parametrize("path", TRAININGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else []) for path in TRAININGS],
+    ids=lambda path: path.stem,
+)
 def test_training_config_runs(path: Path, home: Path, tmp_path: Path) -> None:
     overrides = [part for change in QUICK for part in ("--set", change)]
     arguments = ["train", str(path), "--corpus", str(home / "corpus"), "-o", str(tmp_path / "run"), *overrides]

@@ -24,7 +24,8 @@ def test_notebook_has_no_outputs(path: Path) -> None:
 
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, tmp_path: Path) -> None:
+def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # another test runs on the other core
     book = nbformat.read(path, as_version=4)
     (parameters,) = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
     for name, value in SMALL.items():
