@@ -102,10 +102,7 @@ def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
     unknown = model_doubts(models, replace(recording, material=None))
     assert len(unknown) == 1 and "material not known: defects are called without, depths are not given" in unknown[0]
     lockin = replace(recording, excitation=replace(recording.excitation, kind="periodic", frequency_hz=0.1))
-    assert any(
-        "step, the recording is periodic" in note
-        for note in model_doubts(models, lockin)
-    )
+    assert any("step, the recording is periodic" in note for note in model_doubts(models, lockin))
     assert reach_mm(recording) == pytest.approx(np.sqrt(GFRP.diffusivity_through_mm2_s * 150.0))
     assert np.isnan(reach_mm(replace(recording, material=None)))
 

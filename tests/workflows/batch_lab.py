@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -104,7 +104,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_mind_interrupts if os.name == "posix" else None,
+        preexec_fn=_mind_interrupts if os.name == "posix" else None,  # noqa: PLW1509 - it sets one signal, nothing else
     )
 
 
