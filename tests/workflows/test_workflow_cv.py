@@ -88,15 +88,22 @@ def test_another_configuration_is_refused_and_overwrite_replaces(
     assert main([*arguments, "--fold", "0", "--set", "model.parameters.n_trees=3", "--overwrite"]) == 0
 
 
-@pytest.mark.parametrize("by", ["defect", "block"])
-def test_spatial_folds_of_curves_and_stacks(lab: Path, tmp_path: Path, by: str) -> None:
-    for name in ("forest", "unet"):
-        overrides = (f"folds.by={by}", "folds.k=2", "folds.guard_mm=2", "folds.block_mm=40", "data.class_scheme=binary")
-        metrics = cv.run(
-            lab / f"{name}.yaml", tmp_path / name, manifest=lab / "manifest.yaml", overrides=overrides, progress=False
-        )
-        assert len(metrics["folds"]) == 2
-        assert len(metrics["holes"]) == 8
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        ("defect", "unet"),
+        ("block", "forest"),
+        pytest.param("defect", "forest", marks=pytest.mark.slow),
+        pytest.param("block", "unet", marks=pytest.mark.slow),
+    ],
+)
+def test_spatial_folds_of_curves_and_stacks(lab: Path, tmp_path: Path, by: str, name: str) -> None:
+    overrides = (f"folds.by={by}", "folds.k=2", "folds.guard_mm=2", "folds.block_mm=40", "data.class_scheme=binary")
+    metrics = cv.run(
+        lab / f"{name}.yaml", tmp_path / name, manifest=lab / "manifest.yaml", overrides=overrides, progress=False
+    )
+    assert len(metrics["folds"]) == 2
+    assert len(metrics["holes"]) == 8
 
 
 def test_more_folds_than_groups(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
