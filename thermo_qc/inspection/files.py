@@ -225,6 +225,9 @@ def _read(file: h5py.File) -> StoredMap:
         name: np.asarray(file[place][...], dtype=kind) if place in file else None
         for name, (place, kind) in _OPTIONAL.items()
     }
+    for name, array in arrays.items():
+        if array is not None and array.shape != prediction.shape:
+            raise InputError(f"{_OPTIONAL[name][0]} has {array.shape} pixels, the map {prediction.shape}")
     time = file["frame"].attrs.get("time_s") if "frame" in file else None
     return StoredMap(
         prediction=prediction,

@@ -18,10 +18,13 @@ _CURVES = (("diameter", "diameter in mm", "mm"), ("aspect", "diameter / depth", 
 
 
 def evaluation_sections(run: RunFolder) -> list[Section]:
-    """Give the sections on indications, sound material, depth, probabilities and POD; none for a training run."""
-    if run.command == "train":
+    """Give the sections on indications, sound material, depth, probabilities and POD; none for a training run.
+
+    Without metrics there are none either: the section on metrics says that they are missing.
+    """
+    metrics = run.metrics
+    if run.command == "train" or not metrics:
         return []
-    metrics = run.metrics or {}
     return [
         Section(anchor="indications", title="Indications", blocks=_indications(metrics)),
         Section(anchor="sound", title="Sound material", blocks=_sound(metrics)),

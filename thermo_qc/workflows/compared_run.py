@@ -119,7 +119,7 @@ def check_comparable(runs: Sequence[ComparedRun]) -> None:
     InputError
         When there are fewer than two.
     FoldError
-        When recordings, classes, labels or splits differ.
+        When recordings, classes, labels, pixel pitches or splits differ.
     """
     if len(runs) < 2:
         raise InputError("a comparison needs at least 2 run folders; name another one")
@@ -138,6 +138,7 @@ def check_comparable(runs: Sequence[ComparedRun]) -> None:
                 f"{', '.join(run.metrics['class_names'])}; train both for one class scheme"
             )
         for key, one in first.scored.items():
+            _same_pitch(key, first, run)
             if not np.array_equal(one.confusion.sum(axis=1), run.scored[key].confusion.sum(axis=1)):
                 raise FoldError(
                     f"the labels of {key} differ between {first.path} and {run.path}; score both with one truth"
@@ -157,6 +158,18 @@ def _same_data(first: ComparedRun, run: ComparedRun) -> None:
                 f"recording {key} is another file in {first.path} than in {run.path} ({_short(first.data[key])} and "
                 f"{_short(run.data[key])}); score both on the same data"
             )
+
+
+def _same_pitch(key: str, first: ComparedRun, run: ComparedRun) -> None:
+    """Refuse maps whose millimetres differ: places, sizes and false calls per area would not be the same thing."""
+    ours, theirs = (one.scored[key].pixel_pitch_mm for one in (first, run))
+    same = ours is theirs if ours is None or theirs is None else bool(np.isclose(ours, theirs, rtol=1e-3))
+    if not same:
+        said = ["none" if pitch is None else f"{pitch:g} mm" for pitch in (ours, theirs)]
+        raise FoldError(
+            f"the map of {key} has a pixel pitch of {said[0]} in {first.path} and of {said[1]} in {run.path}; "
+            "score both with the same facts about the recording"
+        )
 
 
 def _short(digest: Any) -> str:

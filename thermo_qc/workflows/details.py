@@ -67,6 +67,8 @@ class ScoredMap:
         Pixels by probability.
     contrasts : list of dict
         Contrast to noise and Tanimoto of the probability of a defect, defect by defect.
+    pixel_pitch_mm : float, optional
+        Of the map.
     """
 
     key: str
@@ -76,6 +78,7 @@ class ScoredMap:
     sound: SoundScores
     tally: ProbabilityTally
     contrasts: list[dict[str, Any]]
+    pixel_pitch_mm: float | None = None
 
 
 def score_stored_maps(folder: Path, keys: Sequence[str], holes: Rows) -> list[ScoredMap]:
@@ -129,6 +132,7 @@ def score_stored_map(stored: StoredMap, *, key: str, holes: Rows) -> ScoredMap:
         ),
         tally=tally_probabilities(labels, prediction.probability, predicted=prediction.class_map),
         contrasts=probability_contrasts(truth, image, pixel_pitch_mm=pitch, valid=valid, brighter=True, key=key),
+        pixel_pitch_mm=pitch,
     )
 
 
