@@ -250,7 +250,7 @@ def test_the_batch_page_links_and_counts(part: tuple[dict[str, Any], PartMaps], 
     write_batch_page([part[0]], [(EVIL, EVIL)], tmp_path / "inspection.html")
     text = (tmp_path / "inspection.html").read_text(encoding="utf-8")
     assert 'href="odd%20name%231%3F.html"' in text
-    assert "0 ACCEPT, 1 REJECT, 0 REVIEW; 1 recordings failed" in text
+    assert "0 ACCEPT, 1 REJECT, 0 REVIEW; 1 recording failed" in text
     assert EVIL not in text
     assert "script-src" in text
 

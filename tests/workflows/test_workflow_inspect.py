@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from thermo_qc.errors import OutputError
 from thermo_qc.workflows import inspect as workflow
 from thermo_qc.workflows import inspect_one
 from thermo_qc.workflows.inspection_record import record_schema
+from thermo_qc.workflows.inspection_tables import write_tables
 from thermo_qc.workflows.run_index import RunIndex
 
 NO_PAGE = ("--format", ",")  # drawing one takes most of the time of an inspection
@@ -69,6 +71,34 @@ def test_verdict_record_tables_and_pages(inspected: tuple[Path, Path, int]) -> N
     assert "broken.h5" in page
     found = RunIndex(output).ask(lambda index: index.execute("SELECT stem, verdict FROM results").fetchall())
     assert found == [("first", "reject")]
+
+
+def test_the_page_names_every_result_that_does_not_stand(inspected: tuple[Path, Path, int], tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(inspected[0], output)
+    run_id = json.loads((output / "run.json").read_text(encoding="utf-8"))["fingerprint"]
+    endings = [path.name[len("first") :] for path in output.glob("first.*")]
+    for name in ("cut", "lost", "unjudged", "bare"):
+        for ending in endings:
+            shutil.copy(output / f"first{ending}", output / f"{name}{ending}")
+    (output / "cut.inspection.json").write_text('{"format": "thermo', encoding="utf-8")
+    (output / "lost.h5").unlink()
+    (output / "unjudged.verdict.json").unlink()
+    (output / "bare.inspection.json").unlink()
+    write_tables(output, run_id, has_criteria=True)
+    page = (output / "inspection.html").read_text(encoding="utf-8")
+    assert "4 results in this folder could not be listed" in page
+    for name, reason in (
+        ("cut", "The record of the inspection cannot be used"),
+        ("lost", "Its map or table of indications is missing"),
+        ("unjudged", "Its verdict file is missing"),
+        ("bare", "It has a map but was not inspected"),
+    ):
+        row = re.search(rf"<tr>\s*<t[hd][^>]*>{name}</t[hd]>.*?</tr>", page, re.DOTALL)
+        assert row is not None and reason in row[0], name
+    assert [row["result"] for row in rows_of(output / "verdicts.csv")] == ["first"]
+    write_tables(output, "another", has_criteria=True)
+    assert "It was made by other models or options" in (output / "inspection.html").read_text(encoding="utf-8")
 
 
 def test_a_rerun_keeps_what_still_holds(

@@ -21,6 +21,7 @@ from thermo_qc.report.inspection_page import BANNERS, part_sections, part_title
 
 __all__ = ["write_batch_page", "write_part_page"]
 
+_MOST_UNLISTED = 200
 _LEAD = "Inspection by active infrared thermography."
 
 
@@ -61,7 +62,13 @@ def write_part_page(record: Mapping[str, Any], maps: PartMaps, path: Path) -> No
     write_text(path, page)
 
 
-def write_batch_page(records: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, str]], path: Path) -> None:
+def write_batch_page(
+    records: Sequence[Mapping[str, Any]],
+    failures: Sequence[tuple[str, str]],
+    path: Path,
+    *,
+    unlisted: Sequence[tuple[str, str]] = (),
+) -> None:
     """Write the page of a folder of results.
 
     Parameters
@@ -72,13 +79,19 @@ def write_batch_page(records: Sequence[Mapping[str, Any]], failures: Sequence[tu
         What could not be done.
     path : Path
         HTML file; parts' pages are linked relative to its folder.
+    unlisted : sequence of (result, reason)
+        Results in the folder that are not among the records.
     """
     counts = {word: sum((record["verdict"] or {}).get("word") == word for record in records) for word in BANNERS}
     judged = sum(counts.values())
     blocks: list[Block] = []
     if judged:
         said = ", ".join(f"{count} {BANNERS[word]}" for word, count in counts.items())
-        blocks.append(Paragraph(text=f"{judged} parts with a verdict: {said}; {len(failures)} recordings failed."))
+        blocks.append(
+            Paragraph(
+                text=f"{_count(judged, 'part')} with a verdict: {said}; {_count(len(failures), 'recording')} failed."
+            )
+        )
     else:
         blocks.append(Paragraph(text="No criteria were given, so there are no verdicts: standards set none."))
     failed: list[Block] = [Paragraph(text="Every recording could be inspected.")]
@@ -91,16 +104,35 @@ def write_batch_page(records: Sequence[Mapping[str, Any]], failures: Sequence[tu
     parts = [_part_row(record, path.parent) for record in records]
     page = _render(
         title="Inspection of a batch",
-        lead=f"{_LEAD} {len(records)} parts.",
+        lead=f"{_LEAD} {_count(len(records), 'part')}.",
         banner=None,
         sections=[
             Section(anchor="parts", title="Parts", blocks=blocks),
             Section(anchor="failures", title="Recordings that failed", blocks=failed),
+            *_unlisted(unlisted),
         ],
         parts=parts,
         script="",
     )
     write_text(path, page)
+
+
+def _unlisted(results: Sequence[tuple[str, str]]) -> list[Section]:
+    """Name the results that lie in the folder and are not among the parts; no section where there is none."""
+    if not results:
+        return []
+    shown = [(stem, f"{reason[0].upper()}{reason[1:]}.") for stem, reason in results[:_MOST_UNLISTED]]
+    more = len(results) - len(shown)
+    caption = "Results in this folder that are not among the parts above." + (f" {more} more." if more else "")
+    blocks: list[Block] = [
+        Missing(text=f"{_count(len(results), 'result')} in this folder could not be listed with the parts."),
+        Table(caption=caption, header=("result", "reason"), rows=tuple(shown)),
+    ]
+    return [Section(anchor="unlisted", title="Results without a valid inspection", blocks=blocks)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _part_row(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
