@@ -169,6 +169,11 @@ def robust_limits(values: NDArray[Any], low: float = 0.5, high: float = 99.5) ->
     return (bottom, top) if top > bottom else (bottom - 0.5, top + 0.5)
 
 
+def part_of(values: NDArray[Any], inside: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Values of the pixels inside; all of them where no pixel is, or nobody says which."""
+    return values if inside is None or not inside.any() else np.asarray(values[inside])
+
+
 def show_image(axes: Axes, image: NDArray[Any], pixel_pitch_mm: float | None, **options: Any) -> Any:
     """Show an array with its axes in mm (or px when the pitch is unknown), the origin at the top left."""
     pitch = 1.0 if pixel_pitch_mm is None else pixel_pitch_mm
@@ -180,9 +185,17 @@ def show_image(axes: Axes, image: NDArray[Any], pixel_pitch_mm: float | None, **
     return shown
 
 
-def show_frame(axes: Axes, frame: NDArray[Any], pixel_pitch_mm: float | None, *, map_name: str, label: str = "") -> Any:
-    """Show a temperature frame between robust limits; with a label also its colour bar."""
-    low, high = robust_limits(frame)
+def show_frame(
+    axes: Axes,
+    frame: NDArray[Any],
+    pixel_pitch_mm: float | None,
+    *,
+    map_name: str,
+    label: str = "",
+    inside: NDArray[np.bool_] | None = None,
+) -> Any:
+    """Show a temperature frame between robust limits of its pixels `inside`; with a label also its colour bar."""
+    low, high = robust_limits(part_of(frame, inside))
     shown = show_image(axes, frame, pixel_pitch_mm, cmap=sequential_map(map_name), vmin=low, vmax=high)
     if label:
         add_colour_bar(axes, shown, label, extend=_extend(frame, low, high))

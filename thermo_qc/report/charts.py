@@ -184,7 +184,7 @@ def draw_hole_grid(
         )
     axes.set_xticks(range(n_columns), [f"{value:g}" for value in diameters_mm])
     axes.set_yticks(range(n_rows), [f"{value:g}" for value in depths_mm])
-    axes.set(xlabel="diameter in mm", ylabel="depth from the inspected face in mm")
+    axes.set(xlabel="diameter in mm", ylabel="depth in mm" if n_rows < 5 else "depth from the inspected face in mm")
     add_colour_bar(axes, shown, "share found")
     note = "white: no such hole" + (
         "" if detectable is None else "; hatched: no hole of this kind stands out of the noise"

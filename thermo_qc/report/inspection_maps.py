@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.report.blocks import Block, Layers, Missing, Picture
-from thermo_qc.report.canvas import robust_limits
+from thermo_qc.report.canvas import part_of, robust_limits
 from thermo_qc.report.inspection_pictures import MarkedIndication, MarkedRegion, draw_map, draw_on_plate, project
 from thermo_qc.report.layers import colour_png, corner_path, edge_path, layer_values, rgba_png, value_field
 from thermo_qc.report.palette import GREY_MAP, TEMPERATURE_MAP, class_rgba
@@ -148,8 +148,8 @@ def map_blocks(record: Record, maps: PartMaps) -> list[Block]:
     blocks.append(_layers(record, maps, matrix, where, unit, regions))
     png = plate_picture(record, maps)
     caption = (
-        f"Indications on the {where} in {unit}, seen from the inspected face. Thick orange-red outlines break a limit, "
-        "yellow ones may, dotted ones are places that the model does not call a defect but that may be one."
+        f"Indications on the {where} in {unit}, seen from the inspected face. Thick black outlines break a limit, "
+        "hollow ones may, dotted ones are places that the model does not call a defect but that may be one."
     )
     blocks.append(Picture(png=png, alt="Indications on the plate", caption=caption))
     png = probability_picture(record, maps)
@@ -177,7 +177,7 @@ def _layers(
     pictures: list[tuple[str, bytes, bool]] = []
     fields = []
     if maps.frame is not None:
-        limits = robust_limits(maps.frame)
+        limits = robust_limits(part_of(maps.frame, known))
         title = f"{maps.frame_title} ({limits[0]:.3g} to {limits[1]:.3g} {maps.frame_unit})"
         pictures.append((title, colour_png(maps.frame, map_name=TEMPERATURE_MAP, limits=limits), True))
         fields.append(value_field("frame", maps.frame, unit=maps.frame_unit, digits=3))

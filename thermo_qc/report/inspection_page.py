@@ -13,6 +13,7 @@ from thermo_qc.report.inspection_maps import PartMaps, axes_of, map_blocks
 from thermo_qc.report.inspection_pictures import draw_thermograms
 from thermo_qc.report.shown_blocks import shown_blocks
 from thermo_qc.report.tables import fact_table, number
+from thermo_qc.sequence import IGNORE_LABEL
 
 __all__ = ["BANNERS", "part_sections", "part_title", "pod_section"]
 
@@ -108,7 +109,7 @@ def _recording(record: Record, maps: PartMaps) -> list[Block]:
         ("frames", one["frames"]),
         ("frame rate", None if rate is None else f"{rate:.4g} Hz"),
         ("time axis", f"{one['first_s']:.4g} to {one['last_s']:.4g} s after the start of the heating"),
-        ("heating", one["excitation"]),
+        ("heating", str(one["excitation"]).replace("_", " ")),
         ("end of the heating", None if one["heating_stop_s"] is None else f"{one['heating_stop_s']:.4g} s"),
         ("absorbed flux, as stated", None if one["flux_w_m2"] is None else f"{one['flux_w_m2']:g} W/m²"),
         ("ambient temperature", None if one["ambient_c"] is None else f"{one['ambient_c']:g} °C"),
@@ -120,9 +121,13 @@ def _recording(record: Record, maps: PartMaps) -> list[Block]:
     if not maps.thermograms:
         return [*blocks, Missing(text=maps.missing or "the recording's frames are not at hand.")]
     png = draw_thermograms(
-        maps.thermograms, pixel_pitch_mm=record["map"]["pixel_pitch_mm"], unit=maps.frame_unit, title="Thermograms"
+        maps.thermograms,
+        pixel_pitch_mm=record["map"]["pixel_pitch_mm"],
+        unit=maps.frame_unit,
+        inside=maps.class_map != IGNORE_LABEL,
+        title="Thermograms",
     )
-    caption = "Thermograms, each between the 0.5th and the 99.5th percentile of its own values."
+    caption = "Thermograms, each between the 0.5th and the 99.5th percentile of its own values on the inspected pixels."
     return [*blocks, Picture(png=png, alt="Thermograms with scales", caption=caption)]
 
 

@@ -35,7 +35,11 @@ from thermo_qc.sequence import IGNORE_LABEL
 __all__ = ["MarkedIndication", "MarkedRegion", "draw_map", "draw_on_plate", "draw_thermograms"]
 
 Matrix = NDArray[np.float64]
-_EDGE_COLOURS = {"fail": "#d55e00", "uncertain": "#e69f00", "": "black"}
+_EDGES = {
+    "fail": (("white", 3.4), ("black", 2.0)),
+    "uncertain": (("black", 2.4), ("white", 1.0)),
+    "": (("black", 0.8),),
+}
 _MOST_LABELS = 80
 _FOOT_IN = 1.0
 
@@ -73,6 +77,7 @@ def draw_thermograms(
     *,
     pixel_pitch_mm: float | None = None,
     unit: str = "K",
+    inside: NDArray[np.bool_] | None = None,
     title: str = "",
     path: Path | None = None,
 ) -> bytes:
@@ -86,6 +91,8 @@ def draw_thermograms(
         Pixel edge; axes in px when unknown.
     unit : str
         For the scales.
+    inside : ndarray of bool, shape (Y, X), optional
+        Pixels that the scales are made for.
     title : str
         Over all.
     path : Path, optional
@@ -109,7 +116,7 @@ def draw_thermograms(
             axes.remove()
             continue
         name, values = frames[position]
-        show_frame(axes, values, pixel_pitch_mm, map_name=TEMPERATURE_MAP, label=unit)
+        show_frame(axes, values, pixel_pitch_mm, map_name=TEMPERATURE_MAP, label=unit, inside=inside)
         axes.set_title(name)
         only_outer_labels(axes, bottom=position + columns >= len(frames), left=column == 0)
     put_title(figure, title)
@@ -197,7 +204,8 @@ def draw_on_plate(
     plate_size_mm : tuple of float, optional
         Width and height of the plate, drawn as a frame.
     indications : sequence of MarkedIndication
-        Numbered, at most the first 80; those that break a limit have a thick outline.
+        Numbered, at most the first 80; those that break a limit have a thick black outline, those that
+        may a hollow one.
     regions : sequence of MarkedRegion
         Dashed.
     title : str
@@ -271,14 +279,12 @@ def _draw_indications(
 ) -> None:
     for mark in indications:
         edges = edges_of(labels == mark.id)
-        axes.add_collection(
-            LineCollection(
-                list(project(matrix, edges)),
-                colors=_EDGE_COLOURS[mark.outcome],
-                linewidths=2.2 if mark.outcome == "fail" else 1.4 if mark.outcome else 0.8,
-                linestyles=":" if mark.suspect else "-",
+        for colour, width in _EDGES[mark.outcome]:  # told apart without colour, on light and on dark classes
+            lines = list(project(matrix, edges))
+            style = ":" if mark.suspect else "-"
+            axes.add_collection(
+                LineCollection(lines, colors=colour, linewidths=width, linestyles=style, capstyle="projecting")
             )
-        )
     for mark in indications[:_MOST_LABELS]:
         x, y = project(matrix, np.array([mark.x_px + 0.5, mark.y_px + 0.5]))
         axes.text(

@@ -17,6 +17,7 @@ from thermo_qc.report.canvas import (
     finish,
     fixed_style,
     panel_grid,
+    part_of,
     put_title,
     robust_limits,
     show_frame,
@@ -85,7 +86,7 @@ def draw_maps_beside_truth(
         2, 2, truth_class.shape[:2], panel_width_in=4.3, gap_in=(1.35, 0.4), head_in=0.7, foot_in=1.25
     )
     panels = [axes for row in grid for axes in row]
-    _show_frame_or_say(panels[0], frame, pixel_pitch_mm, frame_label)
+    _show_frame_or_say(panels[0], frame, pixel_pitch_mm, frame_label, truth_class != IGNORE_LABEL)
     n_classes, called = len(class_names), _masked(class_map, truth_class)
     show_image(panels[1], class_rgba(truth_class, n_classes), pixel_pitch_mm)
     show_image(panels[2], class_rgba(called, n_classes), pixel_pitch_mm)
@@ -153,8 +154,9 @@ def draw_methods(
         n_rows, n_columns, truth_class.shape[:2], panel_width_in=2.35, gap_in=(0.25, 0.4), left_in=0.7
     )
     panels = [axes for row in grid for axes in row]
-    _show_frame_or_say(panels[0], frame, pixel_pitch_mm, "")
-    panels[0].set_title("Frame" if frame is None else _limits_title(frame, unit))
+    used = truth_class != IGNORE_LABEL
+    _show_frame_or_say(panels[0], frame, pixel_pitch_mm, "", used)
+    panels[0].set_title("Frame" if frame is None else _limits_title(part_of(frame, used), unit))
     show_image(panels[1], class_rgba(truth_class, len(class_names)), pixel_pitch_mm)
     panels[1].set_title("Truth")
     for axes, (method, class_map) in zip(panels[2:], class_maps.items(), strict=False):
@@ -238,12 +240,14 @@ def _masked(class_map: NDArray[np.uint8], truth_class: NDArray[np.uint8]) -> NDA
     return np.where(truth_class == IGNORE_LABEL, IGNORE_LABEL, class_map).astype(np.uint8)
 
 
-def _show_frame_or_say(axes: Axes, frame: NDArray[Any] | None, pixel_pitch_mm: float | None, label: str) -> None:
+def _show_frame_or_say(
+    axes: Axes, frame: NDArray[Any] | None, pixel_pitch_mm: float | None, label: str, inside: NDArray[np.bool_]
+) -> None:
     if frame is None:
         axes.set(xticks=[], yticks=[])
         axes.text(0.5, 0.5, "no frame was stored", transform=axes.transAxes, ha="center")
     else:
-        show_frame(axes, frame, pixel_pitch_mm, map_name=TEMPERATURE_MAP, label=label)
+        show_frame(axes, frame, pixel_pitch_mm, map_name=TEMPERATURE_MAP, label=label, inside=inside)
 
 
 def _limits_title(frame: NDArray[Any], unit: str) -> str:

@@ -39,6 +39,7 @@ _FONT, _BOLD, _ITALIC = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique"
 _COLOURS = {"good": "#d9ecf7", "bad": "#f9d9c4", "review": "#fff6d6", "accept": "#d9ecf7", "reject": "#f9d9c4"}
 _MARGIN_PT = 48.0
 _LEAST_PT = 70.0  # of a table on the page of its caption
+_HALF_PT = 320.0  # two pictures of this height fit on a page; a little larger ones are drawn smaller
 _MOST_CHARACTERS = 3000  # of a cell; a longer one would not fit on a page
 Styles = Mapping[str, Any]
 
@@ -148,7 +149,9 @@ def _banner(record: Mapping[str, Any], styles: Styles, width: float) -> list[Flo
     if verdict is None:
         return []
     word = BANNERS[verdict["word"]]
-    reason = escape(str(verdict["reasons"][0])[:_MOST_CHARACTERS])
+    more = len(verdict["reasons"]) - 1
+    others = f" (and {more} more reason{'s' * (more > 1)})" if more else ""
+    reason = escape(str(verdict["reasons"][0])[:_MOST_CHARACTERS] + others)
     text = Flow(f'<font name="{_BOLD}" size="14">{word}</font>&nbsp;&nbsp;{reason}', styles["banner"])
     look = [
         ("BACKGROUND", (0, 0), (-1, -1), HexColor(_COLOURS[verdict["word"]])),
@@ -160,7 +163,9 @@ def _banner(record: Mapping[str, Any], styles: Styles, width: float) -> list[Flo
 
 
 def _section(section: Section, styles: Styles, width: float) -> list[Flowable]:
-    story = [_text(section.title, styles["heading"])]
+    from reportlab.platypus import CondPageBreak
+
+    story: list[Flowable] = [CondPageBreak(2 * _LEAST_PT), _text(section.title, styles["heading"])]
     for block in section.blocks:
         story += _block(block, styles, width)
     for child in section.children:
@@ -198,6 +203,8 @@ def _picture(block: Picture, width: float) -> Flowable:
 
     across, down = block.size
     shown = min(width, across * 0.62, 560.0 * across / down)
+    if _HALF_PT < down * shown / across < 1.25 * _HALF_PT:
+        shown = _HALF_PT * across / down
     return Image(io.BytesIO(block.png), width=shown, height=shown * down / across, hAlign="LEFT")
 
 
@@ -231,7 +238,7 @@ def _widths(texts: Sequence[Sequence[str]], width: float) -> list[float]:
     least, wanted = [], []
     for column in zip(*texts, strict=True):
         longest = max(len(word) for text in column for word in (text.split() or [""]))
-        least.append(8.0 + 4.6 * min(longest, 20))
+        least.append(9.0 + 4.9 * min(longest, 20))
         wanted.append(8.0 + 4.6 * min(max(len(text) for text in column), 110))
     if sum(wanted) <= width:
         return wanted

@@ -46,7 +46,7 @@ def _facts(one: Record) -> Table:
     heat = f"{setup['energy_j_m2']:.4g} J/m²" if setup["flux_w_m2"] is None else f"{setup['flux_w_m2']:.4g} W/m²"
     misfit = None if one["misfit"] is None else f"{100 * one['misfit']:.2g} % rms"
     facts = [
-        ("heating", f"{setup['heating']}, {heat} ({one['heat_source']})"),
+        ("heating", f"{setup['heating'].replace('_', ' ')}, {heat} ({one['heat_source']})"),
         ("pulse", None if setup["pulse_s"] is None else f"{setup['pulse_s']:g} s"),
         ("noise", f"{1e3 * setup['noise_k']:.3g} mK ({one['noise_source']})"),
         ("recorded", f"{setup['duration_s']:.4g} s at {setup['frame_rate_hz']:.4g} Hz"),
