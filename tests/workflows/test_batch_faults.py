@@ -230,8 +230,8 @@ def test_folder_workers_json_and_every_kind_of_bad_file(forest_run: Path, three:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_a_worker_that_is_killed_costs_one_recording_at_most(forest_run: Path, three: Path, tmp_path: Path) -> None:
-    make_recordings(three, three / "plate0.h5", 8)
+def test_a_worker_that_is_killed_costs_nothing(forest_run: Path, three: Path, tmp_path: Path) -> None:
+    make_recordings(three, three / "plate0.h5", 6)
     out = tmp_path / "out"
     process = start("predict", forest_run, three, "-o", out, "--workers", "2", "--threads", "1", "--json")
     while process.poll() is None and not list(out.glob("*.csv")):
@@ -239,11 +239,8 @@ def test_a_worker_that_is_killed_costs_one_recording_at_most(forest_run: Path, t
     victim = _children(process.pid)[-1]
     os.kill(victim, signal.SIGKILL)
     said, complained = process.communicate()
-    states = [line["state"] for line in json_lines(said)]
-    assert len(states) == 8 and states.count("failed") <= 1, complained
-    assert process.returncode == (3 if "failed" in states else 0)
-    if "failed" in states:
-        assert "killed by SIGKILL" in next(iter(_reasons(out).values()))
+    assert [line["state"] for line in json_lines(said)] == 6 * ["done"], complained
+    assert process.returncode == 0
 
 
 def _children(parent: int) -> list[int]:
@@ -368,7 +365,7 @@ def test_a_disk_that_is_really_full(forest_run: Path, three: Path, tmp_path: Pat
     space = ["unshare", "--user", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*space, "true"], check=False).returncode:
         pytest.skip("no file systems of one's own here")
-    make_recordings(three, three / "plate0.h5", 8)
+    make_recordings(three, three / "plate0.h5", 6)
     arguments = [sys.executable, tmp_path / "small", forest_run, three, tmp_path / "out"]
     done = subprocess.run(
         [*space, "sh", str(tmp_path / "script.sh"), *map(str, arguments)], check=False, capture_output=True, text=True

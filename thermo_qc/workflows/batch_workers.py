@@ -103,8 +103,8 @@ class WorkerPool:
         Raises
         ------
         ThermoQCError
-            When processes, one after the other, cannot start their work at all. A recording at which a process dies is
-            a result with a reason: those that the process had at that time are tried once more, each alone.
+            When processes, one after the other, cannot start their work at all. What a process had when it died is
+            tried once more, each alone; a recording at which a process dies then too is a result with a reason.
         """
         waiting = deque(jobs)
         n_left = len(jobs)
@@ -195,17 +195,23 @@ def _receive(worker: _Worker) -> tuple[Any, ...] | None:
 
 
 def _bury(worker: _Worker, waiting: deque[Job], *, give_up: bool) -> list[tuple[Job, Prediction]]:
-    """Put back what a dead process had, each to be done alone; the only one that it had is the one that failed."""
+    """Put back what a dead process had, each to be done alone; one at which a process dies then too has failed.
+
+    A first death may be anybody's doing: somebody killed the process, or the system did for want of memory.
+    """
     worker.process.join(_PATIENCE_S)
     how = how_it_ended(worker.process.exitcode)
     end_process(worker.pipe, worker.process)
     if not worker.ready and give_up:
         raise ThermoQCError(f"a worker process could not start ({how}); free memory or give fewer --workers")
     jobs = list(worker.jobs.values())
-    if len(jobs) > 1:
+    if not all(job.alone for job in jobs):
         waiting.extendleft(replace(job, alone=True) for job in reversed(jobs))
         return []
-    reason = "the process that worked on it ended ({}), perhaps for want of memory; give fewer --workers or crop it"
+    reason = (
+        "the process that worked on it ended ({}), and so did one before, perhaps for want of memory; give fewer "
+        "--workers or crop it"
+    )
     return [
         (job, Prediction(recording=job.recording, stem=job.stem, error=f"{job.recording}: {reason.format(how)}"))
         for job in jobs
