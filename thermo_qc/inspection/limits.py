@@ -86,6 +86,10 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:
         if thickness is not None:
             fourier = material.diffusivity_through_mm2_s * float(sequence.times_s[-1]) / thickness**2
             lines += _outside("recording time x diffusivity / thickness squared", fourier, _fourier(limits), "")
+            if pitch is not None and "pitch_share" in limits:
+                share = pitch / (thickness * spread ** (1 / 3))
+                what = "pixel pitch / (thickness x cube root of the anisotropy)"
+                lines += _outside(what, share, limits["pitch_share"], "")
     return lines
 
 
