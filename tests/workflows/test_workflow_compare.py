@@ -8,12 +8,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from thermo_qc.cli import main
+from thermo_qc.errors import FoldError
 from thermo_qc.evaluation import DetectionLimits, InspectionSetup, hole_depth_bounds, hole_detectability
+from thermo_qc.report.compare_page import _left_out
 from thermo_qc.simulation import Heating
+from thermo_qc.workflows.compared_run import check_comparable, load_compared
 from thermo_qc.workflows.hole_limits import _limits
 
 
@@ -146,3 +150,29 @@ def test_what_is_refused(
     assert "expected one of forest, tree" in capsys.readouterr().err
     assert main([*both, "--visible", "50"]) == 2
     assert "detectability limits" in capsys.readouterr().err
+
+
+def _painted(run: Path, target: Path, dataset: str, value: int) -> Path:
+    """Copy a run in which 12 sound pixels of the first recording have another label."""
+    shutil.copytree(run, target)
+    with h5py.File(target / "predictions" / "first.h5", "r+") as file:
+        truth, image = file["truth/class_map"][...].ravel(), file[dataset][...]
+        image.ravel()[np.flatnonzero(truth == 0)[:12]] = value
+        file[dataset][...] = image
+    return target
+
+
+def test_pixels_that_a_method_does_not_inspect_are_counted_and_no_reason_to_refuse(
+    forest_run: Path, other_run: Path, tmp_path: Path
+) -> None:
+    dead = load_compared([forest_run, _painted(other_run, tmp_path / "dead", "class_map", 255)])
+    check_comparable(dead)
+    whole, holed = (one.scored["first"] for one in dead)
+    assert whole.label_counts.sum() - whole.confusion.sum() == 0
+    assert holed.label_counts.sum() - holed.confusion.sum() == 12
+    other_truth = load_compared([forest_run, _painted(other_run, tmp_path / "truth", "truth/class_map", 1)])
+    with pytest.raises(FoldError, match=r"labels of first differ .* score both with one truth"):
+        check_comparable(other_truth)
+    rows = [{"method": "forest", "pixels_left_out": 0}, {"method": "tree", "pixels_left_out": 12}]
+    assert _left_out(rows)[0].text == "Labelled pixels that a method did not inspect (dead): tree 12."
+    assert _left_out(rows[:1]) == []

@@ -59,13 +59,13 @@ def write_compare_page(comparison: Mapped, path: Path) -> None:
     sections = [
         Section(anchor="short", title="The result in short", blocks=_short(comparison)),
         Section(anchor="defects", title="Defects, false calls and depth", blocks=[_defects(rows), _depths(rows)]),
-        Section(anchor="pixels", title="Pixels", blocks=[_pixels(rows)]),
+        Section(anchor="pixels", title="Pixels", blocks=[_pixels(rows), *_left_out(rows)]),
         Section(anchor="pod", title="Probability of detection", blocks=[_pod(rows)]),
         Section(anchor="differences", title="Paired differences", blocks=_differences(comparison)),
         Section(anchor="holes", title="What could be seen, hole by hole", blocks=_holes(comparison)),
         Section(anchor="provenance", title="Runs", blocks=_provenance(comparison)),
     ]
-    lead = f"{len(rows)} methods on the same pixels of the same folds: {comparison['protocol']}."
+    lead = f"{len(rows)} methods on the same truth and the same folds: {comparison['protocol']}."
     write_text(path, render_page(title="Methods side by side", lead=lead, sections=sections))
 
 
@@ -96,6 +96,14 @@ def _short(comparison: Mapped) -> list[Block]:
         caption="Every figure is of pixels that the models had not seen. Axes from 0.",
     )
     return [Paragraph(text=text), *([Paragraph(text=said)] if said else []), picture]
+
+
+def _left_out(rows: Rows) -> list[Block]:
+    """Say which methods did not inspect some of the labelled pixels, and are scored without them."""
+    parts = [f"{row['method']} {row['pixels_left_out']}" for row in rows if row["pixels_left_out"]]
+    return (
+        [Paragraph(text=f"Labelled pixels that a method did not inspect (dead): {', '.join(parts)}.")] if parts else []
+    )
 
 
 def _plain(value: Any) -> float | None:

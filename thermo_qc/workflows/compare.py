@@ -79,7 +79,7 @@ def run(
     Raises
     ------
     FoldError
-        When the runs were not scored on the same pixels by the same folds.
+        When the runs were not scored with the same truth by the same folds.
     InputError
         When a folder holds no finished run.
     ConfigError
@@ -179,6 +179,7 @@ def _row(one: ComparedRun, holes: Sequence[Row]) -> Row:
         "kind": model.get("kind", "evaluate"),
         "run": str(one.path),
         **{name: pooled.get(name) for name in _POOLED},
+        "pixels_left_out": int(sum(scored.label_counts.sum() for scored in one.scored.values()) - total.sum()),
         "average_precision": metrics["average_precision"]["mean"],
         "calibration_error": metrics["calibration"]["defect"]["expected_error"],
         "holes_found": len(found),

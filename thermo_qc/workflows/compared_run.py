@@ -112,7 +112,7 @@ def _load(name: str, path: Path, record: dict[str, Any]) -> ComparedRun:
 
 
 def check_comparable(runs: Sequence[ComparedRun]) -> None:
-    """Refuse runs that were not scored on the same pixels by the same folds.
+    """Refuse runs that were not scored with the same truth by the same folds.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def check_comparable(runs: Sequence[ComparedRun]) -> None:
             )
         for key, one in first.scored.items():
             _same_pitch(key, first, run)
-            if not np.array_equal(one.confusion.sum(axis=1), run.scored[key].confusion.sum(axis=1)):
+            if not np.array_equal(one.label_counts, run.scored[key].label_counts):
                 raise FoldError(
                     f"the labels of {key} differ between {first.path} and {run.path}; score both with one truth"
                 )

@@ -57,6 +57,8 @@ class ScoredMap:
         The recording.
     confusion : ndarray of int64, shape (K, K)
         Of the pixels that count.
+    label_counts : ndarray of int64, shape (K,)
+        Labelled pixels of each class, also those that the method did not inspect (dead pixels).
     blocks : list of ndarray of int64, shape (K, K)
         The same by squares of 32 pixels.
     matching : Matching
@@ -73,6 +75,7 @@ class ScoredMap:
 
     key: str
     confusion: NDArray[np.int64]
+    label_counts: NDArray[np.int64]
     blocks: list[NDArray[np.int64]]
     matching: Matching
     sound: SoundScores
@@ -120,6 +123,7 @@ def score_stored_map(stored: StoredMap, *, key: str, holes: Rows) -> ScoredMap:
     return ScoredMap(
         key=key,
         confusion=confusion_matrix(labels, prediction.class_map, n_classes),
+        label_counts=np.bincount(labels[valid], minlength=n_classes),
         blocks=block_confusions(labels, prediction.class_map, n_classes, block_px=BLOCK_PX),
         matching=matching,
         sound=sound_scores(
