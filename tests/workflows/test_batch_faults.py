@@ -365,7 +365,7 @@ def test_a_disk_that_is_really_full(forest_run: Path, three: Path, tmp_path: Pat
     space = ["unshare", "--user", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*space, "true"], check=False).returncode:
         pytest.skip("no file systems of one's own here")
-    make_recordings(three, three / "plate0.h5", 6)
+    make_recordings(three, three / "plate0.h5", 8)
     arguments = [sys.executable, tmp_path / "small", forest_run, three, tmp_path / "out"]
     done = subprocess.run(
         [*space, "sh", str(tmp_path / "script.sh"), *map(str, arguments)], check=False, capture_output=True, text=True

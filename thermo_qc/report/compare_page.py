@@ -163,8 +163,8 @@ def _depths(rows: Rows) -> Table:
     )
     caption = (
         "Depth of the holes found. The ratio is the root mean square of error / bound: no unbiased estimate gets below "
-        "1; a method that knows the depths of the classes by heart may. The bound leaves only the noise and the diameter "
-        "unknown: where it is a few micrometres, the constants of the plate, known to some per cent, rule the error."
+        "1; a method that knows the depths of the classes by heart may. The bound knows all but noise and diameter: "
+        "where it is a few micrometres, the constants of the plate, known to some per cent, rule the error."
     )
     return Table(caption=caption, header=header, rows=body)
 
