@@ -4,6 +4,7 @@ Run with ``python -m pytest -m benchmark -n 0 -s tests/benchmarks/test_transfer_
 folder with the runs of ``thermo-qc train configs/general_*.yaml`` (general_lstm, general_cnn1d, ...; those that are not
 there are left out), ``THERMO_QC_BENCH`` the folder with recordings. Every network is scored on five acquisitions of the
 calibrated plate (other lamps, flux, camera, pose), after it saw the first one alone, the corpus alone, or both.
+``THERMO_QC_BENCH_EPOCHS`` (20) shortens what is trained here.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NETWORKS = {
     "MANet": "general_manet",
     "hybrid": "general",
 }
-EPOCHS, SAMPLES = 20, 24
+EPOCHS, SAMPLES = int(os.environ.get("THERMO_QC_BENCH_EPOCHS", "20")), 24
 SCRATCH_RATE = 2e-3
 
 

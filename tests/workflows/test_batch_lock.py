@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from thermo_qc.errors import OutputError
+from thermo_qc.workflows import lock as module
 from thermo_qc.workflows.lock import LOCK, locked
 
 
@@ -22,7 +24,7 @@ def _ended_process() -> int:
     return process.pid
 
 
-def _put(folder: Path, **changes: object) -> None:
+def _put(folder: Path, name: str = LOCK, **changes: object) -> None:
     owner = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -30,7 +32,7 @@ def _put(folder: Path, **changes: object) -> None:
         "birth": "",
         "token": "other",
     }
-    (folder / LOCK).write_text(json.dumps({**owner, **changes}), encoding="utf-8")
+    (folder / name).write_text(json.dumps({**owner, **changes}), encoding="utf-8")
 
 
 def test_the_lock_names_its_owner_and_goes_with_the_block(tmp_path: Path) -> None:
@@ -127,6 +129,45 @@ def test_only_one_of_many_gets_a_stale_lock(tmp_path: Path) -> None:
         thread.join()
     assert len(held) == 1 and len(refused) == 7
     assert not list(tmp_path.iterdir())
+
+
+def test_who_is_slow_to_remove_a_stale_lock_leaves_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run reads a stale lock and is held up; meanwhile another one has taken the folder over."""
+    _put(tmp_path, pid=_ended_process())
+    others: list[module.FolderLock] = []
+    plain, stack = module._remove, ExitStack()
+
+    def slow(path: Path, expected: module.Owner | None, claimant: module.Owner, *, force: bool = False) -> None:
+        if not others:
+            monkeypatch.setattr(module, "_remove", plain)
+            others.append(stack.enter_context(locked(tmp_path)))
+        plain(path, expected, claimant, force=force)
+
+    monkeypatch.setattr(module, "_remove", slow)
+    with stack:
+        with pytest.raises(OutputError, match="in use by another run"), locked(tmp_path):
+            pass
+        others[0].check()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_a_claim_on_a_stale_lock_counts_while_its_maker_lives(alive: bool, tmp_path: Path) -> None:
+    _put(tmp_path, pid=_ended_process())
+    claim = module._claim_on(tmp_path / LOCK, module._read(tmp_path / LOCK))
+    _put(tmp_path, pid=os.getpid() if alive else _ended_process(), name=claim.name)
+    if alive:
+        with pytest.raises(OutputError, match="being taken by other runs"), locked(tmp_path):
+            pass
+    with locked(tmp_path, break_lock=alive):
+        assert not claim.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_that_was_left_behind_is_swept_away(tmp_path: Path) -> None:
+    _put(tmp_path, pid=_ended_process(), name=f"{LOCK}.0123")
+    with locked(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -130,7 +131,7 @@ def locked(folder: Path, *, break_lock: bool | None = False) -> Iterator[FolderL
     finally:
         if _read(lock.path) == lock.owner:
             with suppress(OSError):
-                lock.path.unlink()
+                _remove(lock.path, lock.owner, lock.owner)
         if made:
             with suppress(OSError):  # results are in it
                 folder.rmdir()
@@ -158,6 +159,7 @@ def _take(path: Path, break_lock: bool | None) -> FolderLock:
     way_out = f"delete {path}" if break_lock is None else "add --break-lock"
     for _ in range(_ATTEMPTS):
         if _create(path, owner):
+            _sweep(path.parent)
             return FolderLock(path=path, owner=owner)
         there = _read(path)
         if there is not None and not break_lock and not there.is_gone():
@@ -173,7 +175,7 @@ def _take(path: Path, break_lock: bool | None) -> FolderLock:
             raise OutputError(
                 f"{path} is there but does not say whose it is; {way_out} if no other run uses the folder"
             )
-        _remove(path, there)
+        _remove(path, there, owner, force=bool(break_lock))
     raise OutputError(f"{path.parent} is being taken by other runs; give the command again")
 
 
@@ -206,19 +208,39 @@ def _create_exclusively(path: Path, text: str) -> bool:
     return True
 
 
-def _remove(path: Path, expected: Owner | None) -> None:
-    """Remove a lock, but not the one that somebody else has put in its place meanwhile."""
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
-    if _read(path) != expected:
+def _remove(path: Path, expected: Owner | None, claimant: Owner, *, force: bool = False) -> None:
+    """Remove a lock unless somebody else has put another one in its place meanwhile.
+
+    Reading and removing are two steps. Whoever takes them first makes a claim on that one lock (a file named by its
+    token, made only where none is), so that nobody removes the lock of a run that was quicker. A claim is a lock like
+    any other: that of a process that is gone is removed in the same way.
+    """
+    claim = _claim_on(path, expected)
+    if not _create(claim, claimant):
+        other = _read(claim)
+        if other is not None and (force or other.is_gone()):
+            _remove(claim, other, claimant, force=force)
+        else:
+            time.sleep(_PAUSE_S)
         return
     try:
-        path.rename(aside)
-    except FileNotFoundError:
-        return
-    if _read(aside) != expected:
-        with suppress(OSError):
-            os.link(aside, path)
-    aside.unlink(missing_ok=True)
+        if _read(path) == expected:
+            path.unlink(missing_ok=True)
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _claim_on(path: Path, expected: Owner | None) -> Path:
+    what = path.name if expected is None else f"{path.name} {expected.token}"
+    return path.with_name(f"{LOCK}.{hashlib.sha256(what.encode('utf-8', 'backslashreplace')).hexdigest()[:24]}")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove claims on earlier locks, whose makers are gone; those locks never come back."""
+    for claim in folder.glob(f"{LOCK}.*"):
+        other = _read(claim)
+        if other is not None and other.is_gone():
+            claim.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Owner | None:
