@@ -172,6 +172,27 @@ def test_training_goes_on_and_knows_its_corpus(home: Path, capsys: pytest.Captur
     assert "holds no 'train' run of this configuration" in capsys.readouterr().err
 
 
+def test_a_training_starts_from_an_earlier_model(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a rate of nothing the weights stay those of the model that it starts from."""
+    again = [str(home / "train.yaml"), "--corpus", str(home / "corpus"), "--set", "start_from=run"]
+    still = ["--set", "train.learning_rate=1e-12", "--set", "train.epochs=1", "--set", "train.averaged_epochs=0"]
+    assert main(["train", *again, *still, "-o", str(tmp_path / "run")]) == 0
+    (first,), (second,) = load_model(home / "run"), load_model(tmp_path / "run")
+    weights, same = (
+        dict(model.network.named_parameters())  # type: ignore[union-attr]
+        for model in (first, second)
+    )
+    assert weights and all(bool((weights[name] - same[name]).abs().max() < 1e-6) for name in weights)
+    assert second.metadata["experiment"]["start_from"] == {"name": "curve_unet", "sha256": first.sha256}
+    capsys.readouterr()
+    assert main(["train", *again, *still, "--set", "start_from=general", "-o", str(tmp_path / "other")]) == 2
+    said = capsys.readouterr().err
+    assert "start_from: the weights of a segmentation model 'curve_unet' do not fit this network" in said
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_model_of_two_corpora_knows_both(home: Path, tmp_path: Path) -> None:
     thick = {**CORPUS, "name": "thick", "plates": {**CORPUS["plates"], "thickness_mm": [30.0, 40.0]}}  # type: ignore[dict-item]
     shutil.copytree(home / "corpus", tmp_path / "thick")

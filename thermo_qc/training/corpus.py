@@ -27,6 +27,7 @@ from thermo_qc.training.fitting import Progress, fit_network
 from thermo_qc.training.helps import WeightAverage
 from thermo_qc.training.module import SegmentationModule
 from thermo_qc.training.schedules import ScheduleOptions, learning_rate_factor
+from thermo_qc.training.transfer import fill_corpus_network
 
 __all__ = ["CLASS_NAMES", "train_on_corpus"]
 
@@ -47,6 +48,7 @@ def train_on_corpus(
     threads: int | None = None,
     progress: Progress = True,
     metadata: Mapping[str, Any] | None = None,
+    start: TrainedModel | None = None,
 ) -> TrainedModel:
     """Train on acquisitions drawn from simulated plates; a killed run continues where it was.
 
@@ -70,6 +72,8 @@ def train_on_corpus(
         As in `train_model`.
     metadata : mapping, optional
         More to keep with the model.
+    start : TrainedModel, optional
+        Whose weights the training begins with, instead of random ones.
 
     Returns
     -------
@@ -79,6 +83,8 @@ def train_on_corpus(
     ------
     TrainingError
         When there are too few plates or the folder holds another experiment.
+    ModelError
+        When the weights of `start` belong to another network.
     """
     train = experiment.train
     target = folder / _MODEL_FILE
@@ -112,6 +118,8 @@ def train_on_corpus(
         network = build_network(
             "segmentation", experiment.model.name, representation=representation, n_classes=2, parameters=parameters
         )
+        if start is not None:
+            fill_corpus_network(network, start, representation)
         first = train.epochs - train.averaged_epochs
         network = fit_network(
             _module(network, experiment, signature),

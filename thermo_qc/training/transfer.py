@@ -13,7 +13,7 @@ from thermo_qc.errors import ModelError
 from thermo_qc.models import TrainedModel, load_trained
 from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation, Representation
 
-__all__ = ["checked_start", "fill_from", "head_tensors", "load_start", "started_representation"]
+__all__ = ["checked_start", "fill_corpus_network", "fill_from", "head_tensors", "load_start", "started_representation"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,29 @@ def started_representation(start: TrainedModel, fresh: Representation) -> AnyRep
     return None
 
 
+def fill_corpus_network(network: nn.Module, start: TrainedModel, representation: PhysicalRepresentation) -> None:
+    """Fill a network that is to be trained on a corpus with the weights of an earlier model.
+
+    Parameters
+    ----------
+    network : Module
+        Changed in place.
+    start : TrainedModel
+        The earlier model, with the same network and the same number of bins.
+    representation : PhysicalRepresentation
+        What the network will see; another one than that of the earlier model is said in the log.
+
+    Raises
+    ------
+    ModelError
+        When the weights belong to another network.
+    """
+    checked_start(start, "start_from")
+    if start.representation.to_metadata() != representation.to_metadata():
+        logger.warning("the model that training starts from saw another representation of its recordings")
+    fill_from(start, network, head=frozenset(), class_names=start.class_names, option="start_from")
+
+
 def head_tensors(network: nn.Module, build: Callable[[int], nn.Module], n_classes: int) -> frozenset[str]:
     """Name the tensors of a network whose shape depends on the number of classes.
 
@@ -92,7 +115,14 @@ def head_tensors(network: nn.Module, build: Callable[[int], nn.Module], n_classe
     return frozenset(name for name, value in own.items() if name not in wider or wider[name].shape != value.shape)
 
 
-def fill_from(start: TrainedModel, network: nn.Module, *, head: frozenset[str], class_names: Sequence[str]) -> None:
+def fill_from(
+    start: TrainedModel,
+    network: nn.Module,
+    *,
+    head: frozenset[str],
+    class_names: Sequence[str],
+    option: str = "train.transfer.from",
+) -> None:
     """Fill a fresh network with the weights of an earlier model; the head stays fresh where the classes differ.
 
     Parameters
@@ -105,6 +135,8 @@ def fill_from(start: TrainedModel, network: nn.Module, *, head: frozenset[str], 
         From `head_tensors`.
     class_names : sequence of str
         Classes of the new model.
+    option : str
+        What named the earlier model, for the message.
 
     Raises
     ------
@@ -119,7 +151,7 @@ def fill_from(start: TrainedModel, network: nn.Module, *, head: frozenset[str], 
     wrong += [name for name in own if name in given and name not in kept and own[name].shape != given[name].shape]
     if wrong:
         raise ModelError(
-            f"train.transfer.from: the weights of a {start.kind} model '{start.name}' do not fit this network "
+            f"{option}: the weights of a {start.kind} model '{start.name}' do not fit this network "
             f"({len(wrong)} tensors differ, the first is {wrong[0]}); give model and representation as that model has "
             "them"
         )

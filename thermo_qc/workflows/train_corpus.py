@@ -18,6 +18,7 @@ from thermo_qc.workflows.lock import locked_by_leader
 from thermo_qc.workflows.run_folder import fingerprint_of, open_run, undone_if_refused
 
 if TYPE_CHECKING:
+    from thermo_qc.models import TrainedModel
     from thermo_qc.training import SimulatedPlate
 
 _NOTE = "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
@@ -89,7 +90,9 @@ def run(
     InputError
         When a corpus is missing, half written, or smaller than asked for.
     ConfigError
-        When numbers of plates and corpora do not belong together.
+        When numbers of plates and corpora do not belong together, or `start_from` holds several models.
+    ModelError
+        When the weights of `start_from` belong to another network.
     """
     from thermo_qc.training import train_on_corpus
 
@@ -100,7 +103,13 @@ def run(
     if threads is not None:
         set_threads(threads)
     dump = config.model_dump(mode="json")
-    identity = {"experiment": {**dump, "corpus": ""}, "corpora": described, "n_plates": len(entries)}
+    start = _start(config.start_from, config_path.parent)
+    told = {**dump, "corpus": ""}  # no paths of this machine
+    if start is None:
+        del told["start_from"]
+    else:
+        told["start_from"] = {"name": start.name, "sha256": start.sha256}
+    identity = {"experiment": told, "corpora": described, "n_plates": len(entries)}
     signature = fingerprint_of(identity)
     with locked_by_leader(output):
         opened = open_run(output, command="train", fingerprint=signature, overwrite=overwrite, resume=resume)
@@ -126,7 +135,8 @@ def run(
                 device=device,
                 threads=threads,
                 progress=progress,
-                metadata={"corpora": described, "n_plates": len(entries), "experiment": {**dump, "corpus": ""}},
+                metadata={"corpora": described, "n_plates": len(entries), "experiment": told},
+                start=start,
             )
         found = {
             name: model.metadata.get(name)
@@ -135,6 +145,18 @@ def run(
         write_json(output / "training_metrics.json", {"note": _NOTE, **found})
         opened.finish()
     return {"model": output / "model.safetensors", "n_plates": len(entries), **found}
+
+
+def _start(named: str | None, home: Path) -> TrainedModel | None:
+    """Load the model that a training begins with: a path relative to the configuration, or a name that ships."""
+    if named is None:
+        return None
+    from thermo_qc.inspection import load_model
+
+    models = load_model(home / named if (home / named).exists() else named)
+    if len(models) != 1:
+        raise ConfigError(f"start_from: {named} holds {len(models)} models; name the file of one of them")
+    return models[0]
 
 
 def _corpora(
