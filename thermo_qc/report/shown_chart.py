@@ -17,6 +17,7 @@ _DETECTABLE, _BORDERLINE, _HIDDEN = "#bfe3d4", "#fff1c2", "#e9e9e9"
 _LINES = {"detectable": "#00684f", "visible": "#b37400"}
 _ROOM = 1.25
 _MOST_LABELS = 60
+_NEAR = (0.035, 0.05)  # parts of the axes that a number covers
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 _FEW = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
 
@@ -73,9 +74,10 @@ def draw_shown(
     if indications:
         at = np.array([(one[1], one[2]) for one in indications])
         axes.plot(*at.T, "o", color="black", markersize=4.5, label="indication, with its number")
-        for number, x, y in indications[:_MOST_LABELS]:
+        deepest_at = 1.04 * max(float(depth[-1]), float(at[:, 0].max()))
+        for text, x, y in _labels(indications[:_MOST_LABELS], deepest_at, float(np.log(top / bottom))):
             axes.annotate(
-                str(number), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8,
+                text, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8,
                 path_effects=[withStroke(linewidth=2.0, foreground="white")],
             )  # fmt: skip
     deepest = max([float(depth[-1]), *(one[0] for one in cases), *(one[1] for one in indications)])
@@ -88,3 +90,18 @@ def draw_shown(
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), frameon=False)
     put_title(figure, title)
     return finish(figure, path)
+
+
+def _labels(
+    indications: Sequence[tuple[int, float, float]], across: float, down: float
+) -> list[tuple[str, float, float]]:
+    """Numbers beside their points; those of points so close that they would cover one another stand together."""
+    groups: list[tuple[list[int], float, float]] = []
+    for number, x, y in indications:
+        for numbers, other_x, other_y in groups:
+            if abs(x - other_x) < _NEAR[0] * across and abs(np.log(y / other_y)) < _NEAR[1] * down:
+                numbers.append(number)
+                break
+        else:
+            groups.append(([number], x, y))
+    return [(", ".join(map(str, numbers)), x, y) for numbers, x, y in groups]
