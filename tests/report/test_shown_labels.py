@@ -11,7 +11,7 @@ def test_numbers_that_would_cover_one_another_stand_together() -> None:
 
 
 def test_every_number_is_named_once() -> None:
-    indications = [(number, 1.0 + 0.01 * number, 5.0) for number in range(1, 30)]
+    indications = [(number, 1.0 + 0.05 * number, 5.0) for number in range(1, 30)]
     labels = _labels(indications, across=10.0, down=3.0)
     assert sorted(int(one) for text, _, _ in labels for one in text.split(", ")) == list(range(1, 30))
     assert 1 < len(labels) < 29
