@@ -132,7 +132,7 @@ def train_model(
         class_names=tuple(class_names),
         class_depths_mm=tuple(class_depths_mm),
         parameters=dict(settings["experiment"]["model"]["parameters"]),
-        metadata={**_inherited(start, experiment, class_names), **(metadata or {}), "signature": signature, **settings},
+        metadata={**_inherited(start), **(metadata or {}), "signature": signature, **settings},
         **core,
     )
     if experiment.train.calibrate == "temperature":
@@ -183,13 +183,15 @@ def _start(experiment: ExperimentConfig, start: TrainedModel | None) -> TrainedM
     return None if start is None else checked_start(start, source or "the model to start from")
 
 
-def _inherited(start: TrainedModel | None, experiment: ExperimentConfig, class_names: Sequence[str]) -> dict[str, Any]:
-    """Keep the facts about the start that stay true of what is made from it; its calibration unless a new one comes."""
+def _inherited(start: TrainedModel | None) -> dict[str, Any]:
+    """Keep the facts about the start that stay true of what is made from it; a calibration holds for its weights alone.
+
+    The offset of a general model, for one, undoes what the weights of its loss did; after a fine-tuning it hides
+    defects.
+    """
     if start is None:
         return {}
-    anew = experiment.train.calibrate != "none" or start.class_names != tuple(class_names)
-    names = _STAY if anew else (*_STAY, "temperature", "defect_offset")
-    return {name: start.metadata[name] for name in names if name in start.metadata}
+    return {name: start.metadata[name] for name in _STAY if name in start.metadata}
 
 
 def _calibration(model: TrainedModel, cases: Sequence[Case], device: str) -> Calibration:
