@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -161,6 +162,15 @@ def test_a_claim_on_a_stale_lock_counts_while_its_maker_lives(alive: bool, tmp_p
             pass
     with locked(tmp_path, break_lock=alive):
         assert not claim.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_keeps_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, owner: module.Owner) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with locked(tmp_path):
+        monkeypatch.setattr(module, "_create", full)
     assert not list(tmp_path.iterdir())
 
 

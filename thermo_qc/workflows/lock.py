@@ -131,7 +131,7 @@ def locked(folder: Path, *, break_lock: bool | None = False) -> Iterator[FolderL
     finally:
         if _read(lock.path) == lock.owner:
             with suppress(OSError):
-                _remove(lock.path, lock.owner, lock.owner)
+                _give_back(lock)
         if made:
             with suppress(OSError):  # results are in it
                 folder.rmdir()
@@ -228,6 +228,14 @@ def _remove(path: Path, expected: Owner | None, claimant: Owner, *, force: bool 
             path.unlink(missing_ok=True)
     finally:
         claim.unlink(missing_ok=True)
+
+
+def _give_back(lock: FolderLock) -> None:
+    """Remove the own lock; on a full disk, which has no room for a claim, without one."""
+    try:
+        _remove(lock.path, lock.owner, lock.owner)
+    except OSError:
+        lock.path.unlink()
 
 
 def _claim_on(path: Path, expected: Owner | None) -> Path:
