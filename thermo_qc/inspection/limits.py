@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from thermo_qc.sequence import ThermalSequence
 __all__ = ["model_doubts", "reach_mm"]
 
 _SLACK = 0.05  # of a limit
+_TINY = 1e-12  # a recording of cold frames alone has no time after the start of the heating
 
 
 def reach_mm(sequence: ThermalSequence) -> float:
@@ -46,7 +48,8 @@ def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> t
     for model in models:
         doubts = [_doubts(limits, sequence) for limits in _limits(model)]
         if doubts:  # inside the ranges of one corpus is inside
-            lines += [line for line in min(doubts, key=len) if line not in lines]
+            nearest = min(doubts, key=lambda own: (len(own), sum(excess for _, excess in own)))
+            lines += [line for line, _ in nearest if line not in lines]
     return tuple(lines)
 
 
@@ -57,11 +60,12 @@ def _limits(model: TrainedModel) -> list[Mapping[str, Any]]:
     return [limits for limits in found if isinstance(limits, Mapping)]
 
 
-def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:
+def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[tuple[str, float]]:
+    """Lines, and how far outside each quantity is, as a logarithm (0 for what has no size)."""
     kind = sequence.excitation.kind
-    lines = []
+    lines: list[tuple[str, float]] = []
     if kind not in ("unknown", *limits["heating"]):
-        lines.append(f"the model was trained for {', '.join(limits['heating'])}, the recording is {kind}")
+        lines.append((f"the model was trained for {', '.join(limits['heating'])}, the recording is {kind}", 0.0))
     material, thickness, pitch = sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm
     missing = [
         name
@@ -69,10 +73,8 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:
         if value is None
     ]
     if missing:
-        lines.append(
-            f"{', '.join(missing)} not known: defects are called without, depths "
-            f"{'are not given' if material is None else 'are less sure'}"
-        )
+        depths = "are not given" if material is None else "are less sure"
+        lines.append((f"{', '.join(missing)} not known: defects are called without, depths {depths}", 0.0))
     if thickness is not None:
         lines += _outside("thickness", thickness, limits["thickness_mm"], "mm")
     if material is not None:
@@ -93,11 +95,12 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[str]:
     return lines
 
 
-def _outside(what: str, value: float, limits: Sequence[float], unit: str) -> list[str]:
+def _outside(what: str, value: float, limits: Sequence[float], unit: str) -> list[tuple[str, float]]:
     low, high = limits
     if low * (1 - _SLACK) <= value <= high * (1 + _SLACK):
         return []
-    return [f"{what} is {value:.3g} {unit}".rstrip() + f", the model was trained from {low:.3g} to {high:.3g}"]
+    line = f"{what} is {value:.3g} {unit}".rstrip() + f", the model was trained from {low:.3g} to {high:.3g}"
+    return [(line, abs(math.log(max(value, _TINY) / (low if value < low else high))))]
 
 
 def _hull(families: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float]:
