@@ -11,7 +11,16 @@ nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-SMALL = {"LATERAL_MM": "5.0", "FRAME_RATE_HZ": "0.2", "EPOCHS": "1", "TREES": "10", "DURATION_S": "120.0"}
+SMALL = {
+    "LATERAL_MM": "5.0",
+    "FRAME_RATE_HZ": "0.2",
+    "EPOCHS": "1",
+    "TREES": "10",
+    "DURATION_S": "120.0",
+    "SAMPLES_PER_EPOCH": "1024",
+    "CROPS_PER_EPOCH": "4",
+    "CROP_PX": "64",
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
