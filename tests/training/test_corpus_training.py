@@ -14,10 +14,11 @@ from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.models import load_trained
 from thermo_qc.models.hybrid import CurveUNet
 from thermo_qc.models.pixelwise import PixelCurves
-from thermo_qc.representation import PhysicalRepresentation
+from thermo_qc.representation import PhysicalRepresentation, time_bins
 from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Truth
 from thermo_qc.simulation import log_frames_s
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, draw_acquisition, train_on_corpus
+from thermo_qc.training.acquisitions import _texture
 from thermo_qc.training.calibration import fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 
@@ -94,6 +95,43 @@ def test_cameras_without_cold_frames_heating_or_facts() -> None:
     everything = AcquisitionRanges(no_cold_share=0.0, no_heating_share=0.0, no_facts_share=0.0)
     drawn = draw_acquisition(plate(0), np.random.default_rng(1), RECIPE, everything)
     assert (drawn.stack[:4] != 0).any() and (drawn.stack[35, 1:] == 1).all()
+
+
+def test_texture_tells_neighbours_apart_early_and_fades() -> None:
+    options = {"gain": 0.0, "column_noise": 0.0, "blur_px": (0.0, 0.0), "no_cold_share": 0.0, "netd_k": (1e-3, 1e-3)}
+    blind = replace(RECIPE, background_order=-1)
+    early = []
+    for seed in range(12):  # fading and pattern are drawn
+        smooth, woven = (
+            draw_acquisition(
+                plate(0, height=40, kind="flash"),
+                np.random.default_rng(seed),
+                blind,
+                AcquisitionRanges(**options, textured_share=share, texture=(0.01, 0.01)),
+            ).stack[4:16, 20:, 14:]
+            for share in (0.0, 1.0)
+        )
+        present = np.flatnonzero(np.abs(woven).max(axis=(1, 2)) > 0)
+        spread = np.sinh(woven).std(axis=(1, 2)) / np.sinh(smooth).std(axis=(1, 2))
+        early.append(spread[present[0]])
+    assert np.median(early) > 2.0
+    bins = time_bins(np.arange(-5, 500) / 5.0, heating_stop_s=20.0, n_heating=4, n_cooling=12)
+    share = _texture(bins, (30, 40), 20.0, np.random.default_rng(0), AcquisitionRanges(texture=(0.01, 0.01)))
+    course = share.std(axis=(1, 2))
+    np.testing.assert_allclose(course[:4], 0.01, rtol=1e-3)  # as long as the lamps shine
+    assert (np.diff(course[4:]) < 0).all() and course[-1] < 0.5 * course[0]
+    known = replace(blind, texture=True)
+    drawn = draw_acquisition(
+        plate(0, height=40, kind="flash"),
+        np.random.default_rng(1),
+        known,
+        AcquisitionRanges(**options, textured_share=1.0, texture=(0.01, 0.01)),
+    )
+    assert np.isfinite(drawn.stack).all()
+    plain = AcquisitionRanges()
+    never = AcquisitionRanges(textured_share=0.0, texture=(0.5, 0.5))
+    one, other = (draw_acquisition(plate(0), np.random.default_rng(2), RECIPE, ranges) for ranges in (plain, never))
+    np.testing.assert_array_equal(one.stack, other.stack)
 
 
 def test_batches_depend_on_seed_and_epoch_alone() -> None:

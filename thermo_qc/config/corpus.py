@@ -65,6 +65,7 @@ class PlateRangesConfig(Strict):
     n_marks: tuple[PositiveInt, PositiveInt] = (1, 3)
     n_lamps: tuple[NonNegativeInt, NonNegativeInt] = (0, 3)
     loss_w_m2k: PairFromZero = (5.0, 16.0)
+    edge_w_m2k: Pair | None = None
     reflection_k: PairFromZero = (0.0, 2.0)
 
 

@@ -19,6 +19,7 @@ class PhysicalConfig(Strict):
     n_cooling: int = Field(default=52, ge=6)
     first_share: float = Field(default=0.004, gt=0, lt=1)
     background_order: int = Field(default=3, ge=-1, le=6)
+    texture: bool = False
 
 
 class AcquisitionRangesConfig(Strict):
@@ -34,6 +35,8 @@ class AcquisitionRangesConfig(Strict):
     no_facts_share: float = Field(default=0.1, ge=0, le=1)
     gain: NonNegativeFloat = 0.12
     column_noise: NonNegativeFloat = 0.1
+    textured_share: float = Field(default=0.0, ge=0, le=1)
+    texture: Pair = (0.001, 0.02)
     visible: NonNegativeFloat = 9.0
 
 

@@ -20,7 +20,7 @@ from thermo_qc.sequence import ThermalSequence
 __all__ = ["N_FACTS", "PhysicalRepresentation", "plate_facts", "seen_by_network"]
 
 N_FACTS = 7
-_FORMAT = "physical-1"
+_FORMAT, _FORMAT_WITH_TEXTURE = "physical-1", "physical-2"  # versions before 2 know no texture
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
 _LAST: WeakKeyDictionary[ThermalSequence, tuple[tuple[str, bytes], NDArray[np.bool_]]] = WeakKeyDictionary()
@@ -43,6 +43,8 @@ class PhysicalRepresentation:
         First bin of the cooling over the last.
     background_order : int
         Order of the smooth background that is taken out of every image; -1 for none.
+    texture : bool
+        Whether differences between neighbouring pixels beyond the camera's noise count as noise.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class PhysicalRepresentation:
     n_cooling: int = 52
     first_share: float = 0.004
     background_order: int = 3
+    texture: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -131,6 +134,7 @@ class PhysicalRepresentation:
             noise=_noise(sequence),
             finite=finite,
             background_order=self.background_order,
+            texture=self.texture,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
         _LAST[sequence] = _key(self, region), valid
@@ -174,7 +178,10 @@ class PhysicalRepresentation:
 
     def to_metadata(self) -> dict[str, Any]:
         """Return the recipe as JSON types."""
-        return {"format_version": _FORMAT, **asdict(self)}
+        recipe = asdict(self)
+        if not recipe["texture"]:
+            del recipe["texture"]
+        return {"format_version": _FORMAT_WITH_TEXTURE if self.texture else _FORMAT, **recipe}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return nothing: nothing is fitted."""
@@ -191,8 +198,10 @@ class PhysicalRepresentation:
         """
         content = dict(metadata)
         version = content.pop("format_version", None)
-        if version != _FORMAT or arrays:
-            raise ModelError(f"representation has format {version}, expected {_FORMAT}; update thermo_qc")
+        if version not in (_FORMAT, _FORMAT_WITH_TEXTURE) or arrays:
+            raise ModelError(
+                f"representation has format {version}, expected {_FORMAT} or {_FORMAT_WITH_TEXTURE}; update thermo_qc"
+            )
         try:
             return cls(**content)
         except TypeError as error:
@@ -234,6 +243,7 @@ def seen_by_network(
     noise: float,
     finite: NDArray[np.bool_],
     background_order: int,
+    texture: bool = False,
     facts: Callable[[float], NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Turn bins into the stack that a network sees.
@@ -250,6 +260,8 @@ def seen_by_network(
         Pixels that may be used.
     background_order : int
         As in `residual_channels`.
+    texture : bool
+        As in `residual_channels`.
     facts : callable
         Signal over noise to the facts (7,).
 
@@ -262,7 +274,9 @@ def seen_by_network(
     valid = visible_pixels(values, bins, finite)
     largest = float(np.abs(np.median(values[bins.present][:, valid], axis=1)).max())
     noise = max(noise, _SMALLEST_NOISE * largest)
-    residuals = residual_channels(values, bins, noise=noise, valid=valid, background_order=background_order)
+    residuals = residual_channels(
+        values, bins, noise=noise, valid=valid, background_order=background_order, texture=texture
+    )
     constant = facts(largest / noise)[:, None, None] * valid
     return np.concatenate([residuals, constant.astype(np.float32)]), valid
 

@@ -9,11 +9,14 @@ bins of the cooling), and two residuals of every pixel in units of the bins' noi
 
 A smooth background over the plate (lamp pattern) is taken out of both, and arcsinh compresses them, so that strong
 and weak defects stay visible side by side.
+
+Where neighbouring pixels differ by more than the camera's noise (fibres near the face, the mesh of a simulation), what
+they differ by counts as noise of the bin, so that gains are read where pixels agree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -30,6 +33,11 @@ _ROUNDS = 2
 _SPIKE = 8.0
 _ENOUGH = 40_000
 _MAD_TO_STD = 1.4826
+_TEXTURE_ROUNDS = 6
+_TEXTURE_PX = (2, 8)
+_TEXTURE_SLACK = 2.0  # of the variance: defects and a wrong estimate of the noise make as much
+_TEXTURE_PAIRS = 20_000
+_TEXTURE_FADED = 0.1  # of the cooling
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,6 +144,7 @@ def residual_channels(
     noise: float,
     valid: NDArray[np.bool_],
     background_order: int = 3,
+    texture: bool = False,
 ) -> NDArray[np.float32]:
     """Two residuals of every pixel, see the head of this module.
 
@@ -151,6 +160,8 @@ def residual_channels(
         Pixels of the plate; the others are 0 in the result and have no part in it.
     background_order : int
         Order of the polynomial in x and y that is taken out of every image; -1 for none.
+    texture : bool
+        Whether differences between neighbouring pixels beyond the camera's noise count as noise of their bin.
 
     Returns
     -------
@@ -159,6 +170,8 @@ def residual_channels(
     """
     rows = np.flatnonzero(bins.present)
     curves = values[rows][:, valid]  # (b, N)
+    if texture:
+        bins = replace(bins, noise=_with_texture(curves, bins, noise, valid))
     sigma = (bins.noise[rows] * noise).astype(np.float32)
     whitened = curves / sigma[:, None]
     some = slice(None, None, max(1, whitened.shape[1] // _ENOUGH))  # that many pixels tell median and background
@@ -183,6 +196,65 @@ def residual_channels(
         for row, values_of_row in zip(rows.tolist(), part, strict=True):
             target[row][valid] = values_of_row
     return result.reshape(-1, *valid.shape)
+
+
+def _with_texture(
+    curves: NDArray[np.float32], bins: TimeBins, noise: float, valid: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Noise of the bins (B,), raised by what the shapes of near pixels' curves (b, N) differ by beyond it.
+
+    What lies near the face (fibres, roughness) tells pixels apart by a share of the rise that falls with time; what
+    grows with time is a defect's, and is left alone. The noise rules how the gain is read, and the gain which bins
+    seem to differ: a few rounds settle both.
+    """
+    rows = np.flatnonzero(bins.present)
+    few = curves[:, :: max(1, curves.shape[1] // _ENOUGH)]
+    median = np.median(few, axis=1).astype(np.float64)
+    white = bins.noise[rows] * noise
+    covariance = noise**2 * (bins.weights[rows] @ bins.weights[rows].T)
+    steps = [curves[:, one] - curves[:, other] for one, other in (_near_pairs(valid, lag) for lag in _TEXTURE_PX)]
+    rise = np.maximum(np.abs(median), white)
+    share = np.zeros(rows.size)
+    for _ in range(_TEXTURE_ROUNDS):
+        sigma = np.hypot(white, share * rise)
+        left, _ = np.linalg.qr(_basis(median / sigma, bins, rows, sigma.astype(np.float32), everything=False))
+        projector = sigma[:, None] * (np.eye(rows.size) - left @ left.T) / sigma
+        expected = np.einsum("ij,jk,ik->i", projector, covariance, projector)
+        found = [np.median(np.abs(projector.astype(np.float32) @ step), axis=1) for step in steps if step.size]
+        if not found:
+            break
+        excess = 0.5 * (_MAD_TO_STD * np.max(found, axis=0)) ** 2 - _TEXTURE_SLACK * expected
+        share = _fading(np.sqrt(np.maximum(excess, 0.0)) / rise, bins, rows)
+    result = bins.noise.copy()
+    result[rows] = np.hypot(white, share * rise) / noise
+    return result
+
+
+def _fading(share: NDArray[np.float64], bins: TimeBins, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Make a share fall with the time after the lamps, to nothing at a tenth, and not exceed its start there before."""
+    heated = bins.heated[rows]
+    result = share.copy()
+    if (~heated).any():
+        lit_s = bins.elapsed_s[rows][heated].max() if heated.any() else 0.0
+        cooled_s = bins.elapsed_s[rows][~heated] - lit_s
+        faded = np.where(cooled_s < _TEXTURE_FADED * cooled_s[-1], share[~heated], 0.0)
+        result[~heated] = np.minimum.accumulate(faded)
+        result[heated] = np.minimum(share[heated], result[~heated][0])
+    return result
+
+
+def _near_pairs(valid: NDArray[np.bool_], step_px: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions among the valid pixels of pairs some pixels apart, along rows and along columns; at most 40,000."""
+    order = np.full(valid.shape, -1, dtype=np.intp)
+    order[valid] = np.arange(int(valid.sum()))
+    ones, others = [], []
+    for image in (order, order.T):
+        one, other = image[:, :-step_px].ravel(), image[:, step_px:].ravel()
+        both = np.flatnonzero((one >= 0) & (other >= 0))
+        both = both[:: max(1, both.size // _TEXTURE_PAIRS)]
+        ones.append(one[both])
+        others.append(other[both])
+    return np.concatenate(ones), np.concatenate(others)
 
 
 def _basis(

@@ -118,7 +118,11 @@ def draw_plate(rng: np.random.Generator, ranges: PlateRanges, *, name: str = "ra
             front_w_m2k=float(rng.uniform(*ranges.loss_w_m2k)),
             back_w_m2k=back,
             hole_floor_w_m2k=back,
-            edge_w_m2k=float(rng.uniform(0, ranges.loss_w_m2k[1])),
+            edge_w_m2k=(
+                float(rng.uniform(0, ranges.loss_w_m2k[1]))
+                if ranges.edge_w_m2k is None
+                else _log(rng, ranges.edge_w_m2k)
+            ),
         ),
         marks=marks,
         buried=buried,

@@ -101,6 +101,9 @@ class PlateRanges:
         Lamps; 0 is even light.
     loss_w_m2k : tuple of float
         Heat transfer coefficient of each face; floors of holes have that of the back.
+    edge_w_m2k : tuple of float, optional
+        Of the edges, logarithmically even; large where a plate goes on beyond the heated view. Without it from 0 to
+        the largest of the faces.
     reflection_k : tuple of float
         Apparent rise by reflected lamps while they shine.
 
@@ -135,6 +138,7 @@ class PlateRanges:
     n_marks: tuple[int, int] = (1, 3)
     n_lamps: tuple[int, int] = (0, 3)
     loss_w_m2k: Range = (5.0, 16.0)
+    edge_w_m2k: Range | None = None
     reflection_k: Range = (0.0, 2.0)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ _SHORTEST_COOLING = 0.35
 _TYPICAL_AREA_PX = 30.0
 _UNSEEN_DEPTH = 1e-3
 _DIAGONAL = 1e-9
+_TEXTURE_FADES = (0.003, 0.1)  # of the time left after the lamps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,10 @@ class AcquisitionRanges:
         Standard deviation of a smooth gain over the plate (lamps, emissivity), as a share.
     column_noise : float
         Largest noise that a column shares, over that of a pixel.
+    textured_share : float
+        Share of plates whose fibres or roughness near the face tell neighbouring pixels apart while the heat is there.
+    texture : tuple of float
+        How far apart: standard deviation over the rise, logarithmically even.
     visible : float
         Defects of a lower detectability index are left out: neither defect nor sound.
     """
@@ -62,6 +67,8 @@ class AcquisitionRanges:
     no_facts_share: float = 0.1
     gain: float = 0.12
     column_noise: float = 0.1
+    textured_share: float = 0.0
+    texture: Range = (0.001, 0.02)
     visible: float = 9.0
 
 
@@ -145,7 +152,7 @@ def draw_acquisition(
         first_share=representation.first_share,
     )
     netd_k = _log(rng, ranges.netd_k)
-    values = _binned(plate, bins, times_s, rng, ranges)
+    values = _binned(plate, bins, times_s, stop_s, rng, ranges)
     values[bins.present] += _noise(bins, values.shape, netd_k, rng, ranges)
     known = rng.random() >= ranges.no_facts_share
     stack, valid = seen_by_network(
@@ -154,6 +161,7 @@ def draw_acquisition(
         noise=netd_k,
         finite=np.ones(values.shape[1:], dtype=bool),
         background_order=representation.background_order,
+        texture=representation.texture,
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
     )
     labels = _labels(plate, valid, np.sqrt(rate_hz) / netd_k, ranges.visible)
@@ -189,6 +197,7 @@ def _binned(
     plate: SimulatedPlate,
     bins: TimeBins,
     times_s: NDArray[np.float64],
+    stop_s: float,
     rng: np.random.Generator,
     ranges: AcquisitionRanges,
 ) -> NDArray[np.float32]:
@@ -203,7 +212,32 @@ def _binned(
             cv2.GaussianBlur(image, (0, 0), blur, dst=image, borderType=cv2.BORDER_REPLICATE)
     cells = rng.standard_normal((_SMOOTH_CELLS, _SMOOTH_CELLS)).astype(np.float32)
     values *= 1.0 + ranges.gain * cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    if ranges.textured_share > 0 and rng.random() < ranges.textured_share:
+        values *= 1.0 + _texture(bins, shape, stop_s, rng, ranges)
     return np.asarray(values, dtype=np.float32)
+
+
+def _texture(
+    bins: TimeBins, shape: tuple[int, ...], stop_s: float, rng: np.random.Generator, ranges: AcquisitionRanges
+) -> NDArray[np.float32]:
+    """Share (B, Y, X) by which a weave or a roughness warms each pixel differently; it fades once the lamps are off."""
+    if rng.random() < 0.5:
+        grain = rng.standard_normal(shape).astype(np.float32)
+        width = _log(rng, (0.3, 4.0))
+        pattern = cv2.GaussianBlur(grain, (0, 0), width) if width > 0.4 else grain
+    else:
+        v, u = np.mgrid[: shape[0], : shape[1]]
+        turn = float(rng.uniform(0, np.pi))
+        waves = [
+            np.sin(2 * np.pi * (u * np.cos(angle) + v * np.sin(angle)) / rng.uniform(2.0, 16.0) + rng.uniform(0, 6.3))
+            for angle in (turn, turn + 0.5 * np.pi)
+        ]
+        pattern = (waves[0] * waves[1] if rng.random() < 0.5 else waves[0] + waves[1]).astype(np.float32)
+    pattern = pattern / max(float(pattern.std()), 1e-6)
+    elapsed = np.maximum(bins.elapsed_s - stop_s, 0.0)
+    fading = _log(rng, _TEXTURE_FADES) * max(float(elapsed.max()), 1e-9)
+    course = _log(rng, ranges.texture) * (1.0 + elapsed / fading) ** -float(rng.uniform(0.5, 1.5))
+    return np.asarray(course[:, None, None] * pattern, dtype=np.float32)
 
 
 def _interpolation(known_s: NDArray[np.float64], wanted_s: NDArray[np.float64], *, flash: bool) -> NDArray[Any]:
