@@ -237,7 +237,7 @@ def test_training_on_a_corpus(tmp_path: Path) -> None:
         progress=lambda _done, _all, loss: losses.append(loss),
     )
     assert len(losses) == 3 and losses[-1] < losses[0]
-    assert model.has_depth_head and model.metadata["depth_calibration_pixels"] > 0
+    assert model.has_depth_head and model.metadata["depth_calibration_defects"] > 0
     again = load_trained(tmp_path / "run" / "model.safetensors")
     assert again.sha256 == model.sha256
     sequence = plates[0].sequence

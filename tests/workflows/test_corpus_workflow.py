@@ -165,7 +165,7 @@ def test_training_goes_on_and_knows_its_corpus(home: Path, capsys: pytest.Captur
     assert main(["train", str(home / "train.yaml"), "-o", str(home / "run"), "--resume"]) == 0
     assert (home / "run" / "model.safetensors").read_bytes() == model
     metrics = json.loads((home / "run" / "training_metrics.json").read_text(encoding="utf-8"))
-    assert metrics["depth_calibration_pixels"] > 0 and "kept apart" in metrics["note"]
+    assert metrics["depth_calibration_defects"] > 0 and "kept apart" in metrics["note"]
     assert (
         main(["train", str(home / "train.yaml"), "-o", str(home / "run"), "--resume", "--set", "train.epochs=3"]) == 2
     )

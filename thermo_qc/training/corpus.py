@@ -19,7 +19,7 @@ from thermo_qc.models import TrainedModel, build_network, load_trained, to_devic
 from thermo_qc.models.calibrated import SMALLEST
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import IGNORE_LABEL
-from thermo_qc.training.acquisitions import AcquisitionRanges, SimulatedPlate, draw_acquisition
+from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, SimulatedPlate, draw_acquisition
 from thermo_qc.training.calibration import expected_calibration_error, fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.devices import limited_threads
@@ -34,7 +34,8 @@ __all__ = ["CLASS_NAMES", "train_on_corpus"]
 CLASS_NAMES = ("sound", "defect")
 _COVERED = 0.6827  # one standard deviation of a Gaussian
 _CALIBRATION_PIXELS = 4000  # of each acquisition
-_CALIBRATION_DRAWS = 2  # acquisitions of each plate
+_CALIBRATION_DRAWS = 3  # acquisitions of each plate
+_SMALLEST_DEFECT_PX = 6
 _MODEL_FILE = "model.safetensors"
 
 
@@ -180,7 +181,7 @@ def _cosine(options: ScheduleOptions, epoch: int, losses: Sequence[float]) -> fl
 def _calibrated(
     model: TrainedModel, plates: Sequence[SimulatedPlate], ranges: AcquisitionRanges, seed: int
 ) -> dict[str, Any]:
-    """Scaling of the classes' logit and factor on the depth's standard deviation, from plates kept apart."""
+    """Scaling of the classes' logit, and factor on the deviation of a defect's depth, from plates kept apart."""
     assert isinstance(model.representation, PhysicalRepresentation)
     scores, labels, ratios = [], [], []
     for number, plate in enumerate(plates):
@@ -193,22 +194,32 @@ def _calibrated(
             sure = np.maximum(outputs[:2].reshape(2, -1)[:, used].astype(np.float64), SMALLEST)
             scores.append(np.log(sure[1]) - np.log(sure[0]))
             labels.append(drawn.labels.ravel()[used])
-            defect = drawn.labels == 1
-            ratios.append(np.abs(outputs[2] - drawn.log_depth)[defect] / np.exp(0.5 * outputs[3][defect]))
+            ratios += _depth_ratios(plate, drawn, outputs)
     score, truth = np.concatenate(scores), np.concatenate(labels)
     if truth.min() == truth.max():
-        return {"depth_spread": 1.0, "depth_calibration_pixels": 0}
+        return {"depth_spread": 1.0, "depth_calibration_defects": 0}
     temperature, offset = fit_scaling(score, truth)
     before, after = (1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))) for logit in (score, score / temperature + offset))
     errors = [
         expected_calibration_error(np.stack([1 - part, part], axis=1).astype(np.float32), truth)
         for part in (before, after)
     ]
-    ratio: NDArray[np.float32] = np.concatenate(ratios)
     return {
         "temperature": temperature,
         "defect_offset": offset,
         "calibration": {"n_pixels": int(truth.size), "ece_before": errors[0], "ece_after": errors[1]},
-        "depth_spread": float(np.quantile(ratio, _COVERED)),
-        "depth_calibration_pixels": int(ratio.size),
+        "depth_spread": float(np.quantile(ratios, _COVERED)) if ratios else 1.0,
+        "depth_calibration_defects": len(ratios),
     }
+
+
+def _depth_ratios(plate: SimulatedPlate, drawn: Sample, outputs: NDArray[np.float32]) -> list[float]:
+    """Error of the depth over its stated deviation for each defect, medians over its pixels as inspections state it."""
+    assert plate.sequence.truth is not None
+    error, deviation = outputs[2] - drawn.log_depth, np.exp(0.5 * outputs[3])
+    ratios = []
+    for number in plate.indices:
+        inside = (plate.sequence.truth.defect_index == number) & (drawn.labels == 1)
+        if inside.sum() >= _SMALLEST_DEFECT_PX:
+            ratios.append(float(np.abs(np.median(error[inside])) / np.median(deviation[inside])))
+    return ratios
