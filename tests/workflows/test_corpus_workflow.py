@@ -16,8 +16,9 @@ from thermo_qc.config import CorpusConfig
 from thermo_qc.inspection import load_model, read_defect_map
 from thermo_qc.inspection.limits import model_doubts
 from thermo_qc.io import load_entry, load_manifest, read_sequence
+from thermo_qc.workflows import train_corpus
 from thermo_qc.workflows.corpus import read_corpus
-from thermo_qc.workflows.train_corpus import names_corpus
+from thermo_qc.workflows.train_corpus import load_plates, names_corpus
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,6 +145,22 @@ def test_recordings_as_a_camera_makes_them(home: Path, tmp_path: Path) -> None:
     assert read_corpus(tmp_path / "out")[0].indices == pytest.approx(read_corpus(home / "corpus")[0].indices, rel=0.05)
     (entry,) = load_manifest(tmp_path / "out" / "manifest.yaml").entries
     assert entry.key == "plate_00000" and load_entry(entry).truth is not None
+
+
+def test_plates_are_read_with_a_narrow_margin(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = read_corpus(home / "corpus")[:1]
+    whole = read_sequence(entries[0].path)
+    (plate,) = load_plates(entries)
+    assert plate.rise_k.shape == whole.frames.shape  # nothing to cut: the margin is narrower than twelve pixels
+    monkeypatch.setattr(train_corpus, "_MARGIN_PX", 1)
+    (trimmed,) = load_plates(entries)
+    truth = trimmed.sequence.truth
+    assert truth is not None and whole.truth is not None
+    assert truth.valid.sum() == whole.truth.valid.sum() and truth.valid.size < whole.truth.valid.size
+    inside = np.ix_(*(np.flatnonzero(truth.valid.any(axis=axis)) for axis in (1, 0)))
+    around = np.ix_(*(np.flatnonzero(whole.truth.valid.any(axis=axis)) for axis in (1, 0)))
+    np.testing.assert_array_equal(truth.defect_index[inside], whole.truth.defect_index[around])
+    assert trimmed.rise_k.shape[1:] == truth.valid.shape
 
 
 def test_prediction_states_depth_and_what_lies_outside(

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from thermo_qc.config import CorpusExperimentConfig, load_config, read_yaml
 from thermo_qc.errors import ConfigError, InputError
 from thermo_qc.io import read_sequence, write_json, write_text
+from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows.corpus import CORPUS_FILE, CorpusPlate, read_corpus
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.lock import locked_by_leader
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from thermo_qc.models import TrainedModel
     from thermo_qc.training import SimulatedPlate
 
+_MARGIN_PX = 12
 _NOTE = "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
 
 __all__ = ["load_plates", "names_corpus", "run"]
@@ -35,15 +38,27 @@ def names_corpus(config_path: Path) -> bool:
 def load_plates(
     entries: list[CorpusPlate], *, progress: Callable[[int, int], None] | None = None
 ) -> list[SimulatedPlate]:
-    """Read the plates of a corpus into memory."""
+    """Read the plates of a corpus into memory, with a narrow margin of what lies beside them."""
     from thermo_qc.training import SimulatedPlate
 
     plates = []
     for number, entry in enumerate(entries, start=1):
-        plates.append(SimulatedPlate(sequence=read_sequence(entry.path), indices=entry.own_indices))
+        plates.append(SimulatedPlate(sequence=_trimmed(read_sequence(entry.path)), indices=entry.own_indices))
         if progress is not None:
             progress(number, len(entries))
     return plates
+
+
+def _trimmed(sequence: ThermalSequence) -> ThermalSequence:
+    """Leave out what is far beside the plate: of a small plate with fine pixels it is most of the frame."""
+    truth = sequence.truth
+    if truth is None or not truth.valid.any():
+        return sequence
+    rows, columns = (
+        slice(max(0, int(inside[0]) - _MARGIN_PX), int(inside[-1]) + 1 + _MARGIN_PX)
+        for inside in (np.flatnonzero(truth.valid.any(axis=axis)) for axis in (1, 0))
+    )
+    return sequence.crop(rows, columns)
 
 
 def run(
