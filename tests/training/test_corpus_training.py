@@ -187,6 +187,25 @@ def test_depth_of_a_large_defect_counts_no_more_than_that_of_a_small_one() -> No
     assert depth_loss((3.0, 1.0)) == pytest.approx(0.375)
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+def test_unsure_depths_weigh_more_with_beta(beta: float) -> None:
+    """The gradient by the mean is error x variance^(beta - 1): at 1 that of the squared error."""
+    labels = torch.ones(1, 1, 1, 2)
+    outputs = torch.zeros(1, 4, 1, 2)
+    outputs[0, 2], outputs[0, 3] = 0.5, torch.tensor([[-4.0, 0.0]])
+    outputs.requires_grad_()
+    target = torch.cat([labels, 0 * labels, labels], dim=1)
+    DefectAndDepthLoss(depth=1.0, depth_beta=beta)(outputs, target).backward()
+    assert outputs.grad is not None
+    sure, unsure = outputs.grad[0, 2, 0].tolist()
+    assert sure == pytest.approx(0.25 * np.exp(-4.0) ** (beta - 1)) and unsure == pytest.approx(0.25)
+    settled = torch.zeros(1, 4, 1, 1)
+    settled[0, 2], settled[0, 3] = 0.3, float(np.log(0.09))  # where the variance is right, it stays
+    settled.requires_grad_()
+    DefectAndDepthLoss(depth=1.0, depth_beta=beta)(settled, target[..., :1]).backward()
+    assert settled.grad is not None and abs(float(settled.grad[0, 3])) < 1e-6
+
+
 def test_hybrid_takes_any_size() -> None:
     network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12, 16)).eval()
     with torch.inference_mode():

@@ -56,6 +56,7 @@ class CorpusTrainConfig(Strict):
     defect_weight: PositiveFloat = 2.0
     dice: NonNegativeFloat = 0.5
     depth: NonNegativeFloat = 0.2
+    depth_beta: float = Field(default=0.0, ge=0, le=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     draw_threads: PositiveInt = 1
 

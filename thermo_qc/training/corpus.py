@@ -162,7 +162,9 @@ def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signat
     options = ScheduleOptions(epochs=train.epochs, warmup_epochs=train.warmup_epochs, minimum_factor=0.01)
     return SegmentationModule(
         network,
-        loss=DefectAndDepthLoss(defect_weight=train.defect_weight, dice=train.dice, depth=train.depth),
+        loss=DefectAndDepthLoss(
+            defect_weight=train.defect_weight, dice=train.dice, depth=train.depth, depth_beta=train.depth_beta
+        ),
         make_optimiser=partial(_optimiser, train.learning_rate, train.weight_decay),
         rate_factor=partial(_cosine, options),
         class_names=CLASS_NAMES,

@@ -33,16 +33,24 @@ class DefectAndDepthLoss(nn.Module):
         Weight of a defect pixel in the cross-entropy over that of a sound one.
     dice, depth : float
         Weights of the two other terms.
+    depth_beta : float
+        Power of the stated variance that each pixel's likelihood is multiplied by: 0 is the likelihood itself, which
+        learns little where it is unsure; 1 weighs all errors alike.
 
     References
     ----------
     Kendall, A., Gal, Y. (2017). What uncertainties do we need in Bayesian deep learning for computer vision? NeurIPS.
     https://doi.org/10.48550/arXiv.1703.04977
+
+    Seitzer, M. et al. (2022). On the pitfalls of heteroscedastic uncertainty estimation with probabilistic neural
+    networks. ICLR. https://doi.org/10.48550/arXiv.2203.09168
     """
 
-    def __init__(self, *, defect_weight: float = 2.0, dice: float = 0.5, depth: float = 0.2) -> None:
+    def __init__(
+        self, *, defect_weight: float = 2.0, dice: float = 0.5, depth: float = 0.2, depth_beta: float = 0.0
+    ) -> None:
         super().__init__()
-        self.defect_weight, self.dice, self.depth = defect_weight, dice, depth
+        self.defect_weight, self.dice, self.depth, self.depth_beta = defect_weight, dice, depth, depth_beta
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the loss of outputs (B, 4, Y, X) against (B, 3, Y, X): class, ln of the relative depth, its weight."""
@@ -60,6 +68,8 @@ class DefectAndDepthLoss(nn.Module):
         defect = labels == 1
         mean, variance = outputs[:, 2][defect].float(), outputs[:, 3][defect].float().clamp(*_LOG_VARIANCE)
         likelihood = 0.5 * (torch.exp(-variance) * (wanted[defect] - mean) ** 2 + variance)
+        if self.depth_beta > 0:
+            likelihood = likelihood * torch.exp(self.depth_beta * variance.detach())
         depth = (importance[defect] * likelihood).sum() / importance[defect].sum().clamp_min(1.0)
         loss: Tensor = entropy + self.dice * dice.mean() + self.depth * depth
         return loss
