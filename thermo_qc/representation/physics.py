@@ -33,10 +33,10 @@ _ROUNDS = 2
 _SPIKE = 8.0
 _ENOUGH = 40_000
 _MAD_TO_STD = 1.4826
-_TEXTURE_ROUNDS = 6
+_TEXTURE_ROUNDS = 4
 _TEXTURE_PX = (2, 8)
 _TEXTURE_SLACK = 2.0  # of the variance: defects and a wrong estimate of the noise make as much
-_TEXTURE_PAIRS = 20_000
+_TEXTURE_PAIRS = 1_000  # in each direction
 _TEXTURE_FADED = 0.1  # of the cooling
 
 
@@ -170,12 +170,13 @@ def residual_channels(
     """
     rows = np.flatnonzero(bins.present)
     curves = values[rows][:, valid]  # (b, N)
+    some = slice(None, None, max(1, curves.shape[1] // _ENOUGH))  # that many pixels tell median and background
+    typical = np.median(curves[:, some], axis=1).astype(np.float64)
     if texture:
-        bins = replace(bins, noise=_with_texture(curves, bins, noise, valid))
+        bins = replace(bins, noise=_with_texture(curves, typical, bins, noise, valid))
     sigma = (bins.noise[rows] * noise).astype(np.float32)
     whitened = curves / sigma[:, None]
-    some = slice(None, None, max(1, whitened.shape[1] // _ENOUGH))  # that many pixels tell median and background
-    median = np.median(whitened[:, some], axis=1).astype(np.float64)
+    median = typical / sigma
     parts = []
     gain_only = _basis(median, bins, rows, sigma, everything=False)
     everything = _basis(median, bins, rows, sigma, everything=True)
@@ -199,7 +200,11 @@ def residual_channels(
 
 
 def _with_texture(
-    curves: NDArray[np.float32], bins: TimeBins, noise: float, valid: NDArray[np.bool_]
+    curves: NDArray[np.float32],
+    median: NDArray[np.float64],
+    bins: TimeBins,
+    noise: float,
+    valid: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Noise of the bins (B,), raised by what the shapes of near pixels' curves (b, N) differ by beyond it.
 
@@ -208,8 +213,6 @@ def _with_texture(
     seem to differ: a few rounds settle both.
     """
     rows = np.flatnonzero(bins.present)
-    few = curves[:, :: max(1, curves.shape[1] // _ENOUGH)]
-    median = np.median(few, axis=1).astype(np.float64)
     white = bins.noise[rows] * noise
     covariance = noise**2 * (bins.weights[rows] @ bins.weights[rows].T)
     steps = [curves[:, one] - curves[:, other] for one, other in (_near_pairs(valid, lag) for lag in _TEXTURE_PX)]
@@ -244,7 +247,7 @@ def _fading(share: NDArray[np.float64], bins: TimeBins, rows: NDArray[np.intp]) 
 
 
 def _near_pairs(valid: NDArray[np.bool_], step_px: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions among the valid pixels of pairs some pixels apart, along rows and along columns; at most 40,000."""
+    """Positions among the valid pixels of pairs some pixels apart, along rows and along columns; a few thousand."""
     order = np.full(valid.shape, -1, dtype=np.intp)
     order[valid] = np.arange(int(valid.sum()))
     ones, others = [], []
