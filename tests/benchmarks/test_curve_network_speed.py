@@ -1,10 +1,12 @@
 """The curve networks side by side: size, speed at 64 steps, and what a short training on a small plate reaches.
 
 Run with ``python -m pytest -m benchmark -n 0 -s tests/benchmarks/test_curve_network_speed.py``.
+``THERMO_QC_BENCH_THREADS`` says how many threads (2).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from thermo_qc.workflows.cases import class_depths_mm, load_recordings
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
 
-N_STEPS, N_PIXELS, BATCH, THREADS = 64, 16384, 4096, 2
+N_STEPS, N_PIXELS, BATCH = 64, 16384, 4096
+THREADS = int(os.environ.get("THERMO_QC_BENCH_THREADS", "2"))
 PLATE = {
     "name": "small",
     "width_mm": 110.0,

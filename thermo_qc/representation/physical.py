@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ModelError, SequenceError
 from thermo_qc.preprocess import estimate_noise
+from thermo_qc.representation.bins import TimeBins, time_bins
 from thermo_qc.representation.channels import heated_pixels
-from thermo_qc.representation.physics import TimeBins, residual_channels, time_bins
+from thermo_qc.representation.physics import residual_channels
 from thermo_qc.representation.time_axis import heating_origin_s
 from thermo_qc.sequence import ThermalSequence
 

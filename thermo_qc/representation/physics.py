@@ -16,125 +16,23 @@ they differ by counts as noise of the bin, so that gains are read where pixels a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ModelError
-from thermo_qc.preprocess import resampling_matrix
+from thermo_qc.representation.bins import TimeBins
+from thermo_qc.representation.sound_curves import sound_basis
+from thermo_qc.representation.texture import with_texture
 
-__all__ = ["TimeBins", "residual_channels", "time_bins"]
+__all__ = ["residual_channels"]
 
-_MOST_SKIPPED = 0.5
 _LEVERAGE = 3.0  # residuals beyond this many typical ones weigh less in the background
 _ROUNDS = 2
 _SPIKE = 8.0
 _ENOUGH = 40_000
 _MAD_TO_STD = 1.4826
-_TEXTURE_ROUNDS = 4
-_TEXTURE_PX = (2, 8)
-_TEXTURE_SLACK = 2.0  # of the variance: defects and a wrong estimate of the noise make as much
-_TEXTURE_PAIRS = 1_000  # in each direction
-_TEXTURE_FADED = 0.1  # of the cooling
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TimeBins:
-    """How the frames of a recording become bins.
-
-    Parameters
-    ----------
-    weights : ndarray of float64, shape (B, T)
-        Bins from frames; with cold frames their mean is subtracted. Rows of absent bins are 0.
-    elapsed_s : ndarray of float64, shape (B,)
-        Time of each bin since the start of the heating.
-    heated : ndarray of bool, shape (B,)
-        Bins while the lamps shine.
-    present : ndarray of bool, shape (B,)
-        Bins that the recording covers.
-    noise : ndarray of float64, shape (B,)
-        Noise of each bin over that of a frame, without that of the cold frame; 1 where absent.
-    cold : bool
-        Whether cold frames are subtracted.
-    """
-
-    weights: NDArray[np.float64]
-    elapsed_s: NDArray[np.float64]
-    heated: NDArray[np.bool_]
-    present: NDArray[np.bool_]
-    noise: NDArray[np.float64]
-    cold: bool
-
-
-def time_bins(
-    times_s: NDArray[np.float64],
-    *,
-    heating_stop_s: float,
-    n_heating: int = 12,
-    n_cooling: int = 52,
-    first_share: float = 0.004,
-) -> TimeBins:
-    """Divide a recording into bins that depend on fractions of its own times only.
-
-    Parameters
-    ----------
-    times_s : ndarray of float64, shape (T,)
-        Time of each frame, 0 is the start of the heating; earlier frames are cold.
-    heating_stop_s : float
-        End of the heating.
-    n_heating : int
-        Bins from the start to the end of the heating, evenly spaced; absent when fewer than three frames show it.
-    n_cooling : int
-        Bins of the cooling, evenly spaced in the logarithm of the time since the end of the heating; absent where the
-        recording starts later, and where it ends with the heating.
-    first_share : float
-        First of them over the last.
-
-    Returns
-    -------
-    TimeBins
-
-    Raises
-    ------
-    ModelError
-        When too few frames are left to see anything.
-    """
-    times = np.asarray(times_s, dtype=np.float64)
-    heated, cooled = (times >= 0) & (times <= heating_stop_s), times > heating_stop_s
-    cold = times < 0
-    n_bins = n_heating + n_cooling
-    weights = np.zeros((n_bins, times.size))
-    elapsed = np.zeros(n_bins)
-    if heated.sum() >= 3:
-        inside = times[heated]
-        elapsed[:n_heating] = np.linspace(inside[0], inside[-1], n_heating)
-        weights[:n_heating, heated] = resampling_matrix(inside, elapsed[:n_heating])
-    if cooled.sum() >= 3:
-        after = times[cooled] - heating_stop_s
-        wanted = after[-1] * np.geomspace(first_share, 1.0, n_cooling)
-        seen = wanted >= after[0] - 0.25 * (after[1] - after[0])
-        rows = np.flatnonzero(seen) + n_heating
-        weights[np.ix_(rows, np.flatnonzero(cooled))] = resampling_matrix(after, wanted[seen])
-        elapsed[n_heating:] = heating_stop_s + wanted
-    present = np.asarray(weights.any(axis=1))
-    if present.sum() < _MOST_SKIPPED * min(n_heating, n_cooling) or present.sum() < 6:
-        raise ModelError(
-            f"{int(heated.sum())} frames of the heating and {int(cooled.sum())} of the cooling came, too few to see "
-            "anything; record at a higher rate, for longer, or check heating_stop_s"
-        )
-    noise = np.where(present, np.sqrt((weights**2).sum(axis=1)), 1.0)
-    if cold.any():
-        weights[np.ix_(np.flatnonzero(present), np.flatnonzero(cold))] = -1.0 / cold.sum()
-    return TimeBins(
-        weights=weights,
-        elapsed_s=elapsed,
-        heated=np.arange(n_bins) < n_heating,
-        present=present,
-        noise=noise,
-        cold=bool(cold.any()),
-    )
 
 
 def residual_channels(
@@ -173,13 +71,13 @@ def residual_channels(
     some = slice(None, None, max(1, curves.shape[1] // _ENOUGH))  # that many pixels tell median and background
     typical = np.median(curves[:, some], axis=1).astype(np.float64)
     if texture:
-        bins = replace(bins, noise=_with_texture(curves, typical, bins, noise, valid))
+        bins = replace(bins, noise=with_texture(curves, typical, bins, noise, valid))
     sigma = (bins.noise[rows] * noise).astype(np.float32)
     whitened = curves / sigma[:, None]
     median = typical / sigma
     parts = []
-    gain_only = _basis(median, bins, rows, sigma, everything=False)
-    everything = _basis(median, bins, rows, sigma, everything=True)
+    gain_only = sound_basis(median, bins, rows, sigma, everything=False)
+    everything = sound_basis(median, bins, rows, sigma, everything=True)
     for basis in (gain_only, everything):
         left, _ = np.linalg.qr(basis)
         projector = (np.eye(rows.size) - left @ left.T).astype(np.float32)
@@ -197,96 +95,6 @@ def residual_channels(
         for row, values_of_row in zip(rows.tolist(), part, strict=True):
             target[row][valid] = values_of_row
     return result.reshape(-1, *valid.shape)
-
-
-def _with_texture(
-    curves: NDArray[np.float32],
-    median: NDArray[np.float64],
-    bins: TimeBins,
-    noise: float,
-    valid: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """Noise of the bins (B,), raised by what the shapes of near pixels' curves (b, N) differ by beyond it.
-
-    What lies near the face (fibres, roughness) tells pixels apart by a share of the rise that falls with time; what
-    grows with time is a defect's, and is left alone. The noise rules how the gain is read, and the gain which bins
-    seem to differ: a few rounds settle both.
-    """
-    rows = np.flatnonzero(bins.present)
-    white = bins.noise[rows] * noise
-    covariance = noise**2 * (bins.weights[rows] @ bins.weights[rows].T)
-    steps = [curves[:, one] - curves[:, other] for one, other in (_near_pairs(valid, lag) for lag in _TEXTURE_PX)]
-    rise = np.maximum(np.abs(median), white)
-    share = np.zeros(rows.size)
-    for _ in range(_TEXTURE_ROUNDS):
-        sigma = np.hypot(white, share * rise)
-        left, _ = np.linalg.qr(_basis(median / sigma, bins, rows, sigma.astype(np.float32), everything=False))
-        projector = sigma[:, None] * (np.eye(rows.size) - left @ left.T) / sigma
-        expected = np.einsum("ij,jk,ik->i", projector, covariance, projector)
-        found = [np.median(np.abs(projector.astype(np.float32) @ step), axis=1) for step in steps if step.size]
-        if not found:
-            break
-        excess = 0.5 * (_MAD_TO_STD * np.max(found, axis=0)) ** 2 - _TEXTURE_SLACK * expected
-        share = _fading(np.sqrt(np.maximum(excess, 0.0)) / rise, bins, rows)
-    result = bins.noise.copy()
-    result[rows] = np.hypot(white, share * rise) / noise
-    return result
-
-
-def _fading(share: NDArray[np.float64], bins: TimeBins, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Make a share fall with the time after the lamps, to nothing at a tenth, and not exceed its start there before."""
-    heated = bins.heated[rows]
-    result = share.copy()
-    if (~heated).any():
-        lit_s = bins.elapsed_s[rows][heated].max() if heated.any() else 0.0
-        cooled_s = bins.elapsed_s[rows][~heated] - lit_s
-        faded = np.where(cooled_s < _TEXTURE_FADED * cooled_s[-1], share[~heated], 0.0)
-        result[~heated] = np.minimum.accumulate(faded)
-        result[heated] = np.minimum(share[heated], result[~heated][0])
-    return result
-
-
-def _near_pairs(valid: NDArray[np.bool_], step_px: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions among the valid pixels of pairs some pixels apart, along rows and along columns; a few thousand."""
-    order = np.full(valid.shape, -1, dtype=np.intp)
-    order[valid] = np.arange(int(valid.sum()))
-    ones, others = [], []
-    for image in (order, order.T):
-        one, other = image[:, :-step_px].ravel(), image[:, step_px:].ravel()
-        both = np.flatnonzero((one >= 0) & (other >= 0))
-        both = both[:: max(1, both.size // _TEXTURE_PAIRS)]
-        ones.append(one[both])
-        others.append(other[both])
-    return np.concatenate(ones), np.concatenate(others)
-
-
-def _basis(
-    median: NDArray[np.float64],
-    bins: TimeBins,
-    rows: NDArray[np.intp],
-    sigma: NDArray[np.float32],
-    *,
-    everything: bool,
-) -> NDArray[np.float64]:
-    """Curves that a pixel may differ by, whitened (b, k); a constant joins the gain where no cold frame is known."""
-    columns = [median]
-    constant = 1.0 / sigma.astype(np.float64)
-    if everything or not bins.cold:
-        columns.append(constant)
-    if everything:
-        heated = bins.heated[rows]
-        kelvin = median * sigma
-        slope, elapsed = np.zeros(rows.size), bins.elapsed_s[rows]
-        elapsed = np.maximum(elapsed, 0.5 * elapsed[elapsed > 0].min())
-        for part in (heated, ~heated):
-            if part.sum() >= 3:
-                slope[part] = np.gradient(kelvin[part], np.log(elapsed[part]))
-        columns.append(slope / sigma)
-        if heated.any() and not heated.all():
-            columns.append(heated / sigma)
-    basis = np.stack(columns, axis=1)
-    scale = np.linalg.norm(basis, axis=0)
-    return np.asarray(basis[:, scale > 0] / scale[scale > 0])
 
 
 def _mend_spikes(parts: list[NDArray[np.float32]], valid: NDArray[np.bool_]) -> None:
