@@ -28,6 +28,11 @@ GFRP = Material(
     heat_capacity_j_kgk=1000.0,
 )
 STOP_S, END_S = 20.0, 200.0
+RECIPES = pytest.mark.parametrize(
+    "recipe",
+    [PhysicalRepresentation(), PhysicalRepresentation(background_order=0, texture=True)],
+    ids=["cubic", "flat"],
+)
 
 
 def rise_of_slab(times_s: NDArray[np.float64], thickness_mm: float, stop_s: float = STOP_S) -> NDArray[np.float64]:
@@ -80,35 +85,39 @@ def spot_of(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(stack[:128, 10:13, 13:16].mean(axis=(1, 2)))
 
 
+@RECIPES
 @settings(max_examples=3, deadline=None)
 @given(factor=st.floats(0.3, 20.0))
-def test_power_and_noise_together_change_nothing(factor: float) -> None:
-    plain = PhysicalRepresentation().stack(recording())
-    scaled = PhysicalRepresentation().stack(recording(power=3.0 * factor, noise_k=0.02 * factor))
+def test_power_and_noise_together_change_nothing(recipe: PhysicalRepresentation, factor: float) -> None:
+    plain = recipe.stack(recording())
+    scaled = recipe.stack(recording(power=3.0 * factor, noise_k=0.02 * factor))
     np.testing.assert_allclose(scaled, plain, atol=3e-3 * max(1.0, factor) + 0.02)
 
 
-def test_more_power_is_only_less_noise() -> None:
+@RECIPES
+def test_more_power_is_only_less_noise(recipe: PhysicalRepresentation) -> None:
     """Without arcsinh, residuals in units of noise are proportional to the power."""
-    weak, strong = (np.sinh(spot_of(PhysicalRepresentation().stack(recording(power=p)))) for p in (3.0, 30.0))
+    weak, strong = (np.sinh(spot_of(recipe.stack(recording(power=p)))) for p in (3.0, 30.0))
     seen = np.abs(strong) > 30
     assert seen.sum() > 20
     np.testing.assert_allclose(weak[seen], strong[seen] / 10.0, atol=4.0)
 
 
+@RECIPES
 @pytest.mark.parametrize("scale", [0.25, 2.0, 8.0])  # powers of two: times on the edge of a bin stay there
-def test_thickness_scales_with_the_root_of_time(scale: float) -> None:
+def test_thickness_scales_with_the_root_of_time(recipe: PhysicalRepresentation, scale: float) -> None:
     """A plate k times as thick, seen k times as large, recorded for k^2 times as long: the very same input."""
-    plain = PhysicalRepresentation().stack(recording())
-    scaled = PhysicalRepresentation().stack(recording(scale=scale))
+    plain = recipe.stack(recording())
+    scaled = recipe.stack(recording(scale=scale))
     np.testing.assert_allclose(scaled, plain, atol=2e-4)
 
 
-def test_smooth_lamp_pattern_hardly_matters() -> None:
+@RECIPES
+def test_smooth_lamp_pattern_hardly_matters(recipe: PhysicalRepresentation) -> None:
     """A gain of up to 30 % over the plate changes the residuals in the defect by little, and makes none elsewhere."""
     v, u = np.mgrid[-1:1:24j, -1:1:30j]
     lamp = 1.0 - 0.15 * (u + 0.4 * v**2)
-    plain, lit = (PhysicalRepresentation().stack(recording(lamp=pattern)) for pattern in (None, lamp))
+    plain, lit = (recipe.stack(recording(lamp=pattern)) for pattern in (None, lamp))
     change = np.linalg.norm(spot_of(lit) - spot_of(plain)) / np.linalg.norm(spot_of(plain))
     assert change < 0.1
     sound = np.s_[64:128, 2:6, 2:28]  # second residual, away from the spot
