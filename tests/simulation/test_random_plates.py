@@ -133,6 +133,8 @@ def test_instants_of_a_recording() -> None:
         ({"heating": {"laser": 1.0}}, "heating is .*laser.*expected shares of flash, long_pulse, step"),
         ({"defects": {"hole": 0.0}}, "defects is .*expected shares of hole"),
         ({"depth_share": (0.1, 0.99)}, "depth_share ends at 0.99"),
+        ({"edge_w_m2k": (200.0, 20.0)}, r"edge_w_m2k is \[200.0, 20.0\]"),
+        ({"edge_w_m2k": (0.0, 20.0)}, r"edge_w_m2k is \[0.0, 20.0\]"),  # its logarithm is drawn
     ],
 )
 def test_impossible_ranges_are_refused(changes: dict[str, object], message: str) -> None:
