@@ -20,6 +20,7 @@ class PhysicalConfig(Strict):
     first_share: float = Field(default=0.004, gt=0, lt=1)
     background_order: int = Field(default=3, ge=-1, le=6)
     texture: bool = False
+    drift: bool = False
 
 
 class AcquisitionRangesConfig(Strict):
@@ -35,6 +36,7 @@ class AcquisitionRangesConfig(Strict):
     no_facts_share: float = Field(default=0.1, ge=0, le=1)
     gain: NonNegativeFloat = 0.12
     column_noise: NonNegativeFloat = 0.1
+    drift_k: NonNegativeFloat = 0.0
     textured_share: float = Field(default=0.0, ge=0, le=1)
     texture: Pair = (0.001, 0.02)
     visible: NonNegativeFloat = 9.0

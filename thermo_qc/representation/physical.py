@@ -21,7 +21,7 @@ from thermo_qc.sequence import ThermalSequence
 __all__ = ["N_FACTS", "PhysicalRepresentation", "plate_facts", "seen_by_network"]
 
 N_FACTS = 7
-_FORMAT, _FORMAT_WITH_TEXTURE = "physical-1", "physical-2"  # versions before 2 know no texture
+_FORMAT, _FORMAT_WITH_TEXTURE = "physical-1", "physical-2"  # versions before 2 know neither texture nor drift
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
 _LAST: WeakKeyDictionary[ThermalSequence, tuple[tuple[str, bytes], NDArray[np.bool_]]] = WeakKeyDictionary()
@@ -46,6 +46,8 @@ class PhysicalRepresentation:
         Order of the smooth background that is taken out of every image; -1 for none.
     texture : bool
         Whether differences between neighbouring pixels beyond the camera's noise count as noise.
+    drift : bool
+        Whether what follows the lamps' pattern is taken out, as a drift that all pixels share does.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class PhysicalRepresentation:
     first_share: float = 0.004
     background_order: int = 3
     texture: bool = False
+    drift: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -136,6 +139,7 @@ class PhysicalRepresentation:
             finite=finite,
             background_order=self.background_order,
             texture=self.texture,
+            drift=self.drift,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
         _LAST[sequence] = _key(self, region), valid
@@ -180,9 +184,10 @@ class PhysicalRepresentation:
     def to_metadata(self) -> dict[str, Any]:
         """Return the recipe as JSON types."""
         recipe = asdict(self)
-        if not recipe["texture"]:
-            del recipe["texture"]
-        return {"format_version": _FORMAT_WITH_TEXTURE if self.texture else _FORMAT, **recipe}
+        newer = self.texture or self.drift
+        if not newer:
+            del recipe["texture"], recipe["drift"]
+        return {"format_version": _FORMAT_WITH_TEXTURE if newer else _FORMAT, **recipe}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return nothing: nothing is fitted."""
@@ -245,6 +250,7 @@ def seen_by_network(
     finite: NDArray[np.bool_],
     background_order: int,
     texture: bool = False,
+    drift: bool = False,
     facts: Callable[[float], NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Turn bins into the stack that a network sees.
@@ -261,7 +267,7 @@ def seen_by_network(
         Pixels that may be used.
     background_order : int
         As in `residual_channels`.
-    texture : bool
+    texture, drift : bool
         As in `residual_channels`.
     facts : callable
         Signal over noise to the facts (7,).
@@ -276,7 +282,7 @@ def seen_by_network(
     largest = float(np.abs(np.median(values[bins.present][:, valid], axis=1)).max())
     noise = max(noise, _SMALLEST_NOISE * largest)
     residuals = residual_channels(
-        values, bins, noise=noise, valid=valid, background_order=background_order, texture=texture
+        values, bins, noise=noise, valid=valid, background_order=background_order, texture=texture, drift=drift
     )
     constant = facts(largest / noise)[:, None, None] * valid
     return np.concatenate([residuals, constant.astype(np.float32)]), valid

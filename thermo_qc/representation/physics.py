@@ -32,6 +32,8 @@ _LEVERAGE = 3.0  # residuals beyond this many typical ones weigh less in the bac
 _ROUNDS = 2
 _SPIKE = 8.0
 _ENOUGH = 40_000
+_PATTERN_ORDER = 3
+_FAINT_PATTERN = 0.03  # standard deviation of a lamp pattern, as a share
 _MAD_TO_STD = 1.4826
 
 
@@ -43,6 +45,7 @@ def residual_channels(
     valid: NDArray[np.bool_],
     background_order: int = 3,
     texture: bool = False,
+    drift: bool = False,
 ) -> NDArray[np.float32]:
     """Two residuals of every pixel, see the head of this module.
 
@@ -60,6 +63,9 @@ def residual_channels(
         Order of the polynomial in x and y that is taken out of every image; -1 for none.
     texture : bool
         Whether differences between neighbouring pixels beyond the camera's noise count as noise of their bin.
+    drift : bool
+        Whether what follows the lamps' pattern is taken out of every image: a drift that all pixels share is no part
+        of any pixel's gain, so that it leaves its own course times one minus the gain.
 
     Returns
     -------
@@ -83,6 +89,8 @@ def residual_channels(
         projector = (np.eye(rows.size) - left @ left.T).astype(np.float32)
         parts.append(projector @ whitened)
     _mend_spikes(parts, valid)
+    if drift:
+        _without_drift(parts, (median @ whitened) / (median @ median), valid, some)
     if background_order >= 0:
         polynomial = _polynomial(valid, background_order)
         few = np.ascontiguousarray(polynomial[:, some])
@@ -95,6 +103,25 @@ def residual_channels(
         for row, values_of_row in zip(rows.tolist(), part, strict=True):
             target[row][valid] = values_of_row
     return result.reshape(-1, *valid.shape)
+
+
+def _without_drift(
+    parts: list[NDArray[np.float32]], gain: NDArray[np.float64], valid: NDArray[np.bool_], some: slice
+) -> None:
+    """Take the smooth pattern of the gain (N,) out of residuals (b, N), in place; a faint one is hardly touched."""
+    polynomial = _polynomial(valid, _PATTERN_ORDER)
+    few = np.ascontiguousarray(polynomial[:, some])
+    share = (gain / np.median(gain) - 1.0).astype(np.float32)[None]
+    weights = _robust_weights(np.ascontiguousarray(share[:, some]), few)
+    pattern = (_background(np.ascontiguousarray(share[:, some]), few, weights).T @ polynomial)[0]
+    pattern -= np.median(pattern)
+    seen = pattern[some]
+    for part in parts:
+        own = np.ascontiguousarray(part[:, some])
+        trusted = _robust_weights(own, few)
+        level = (own @ trusted / trusted.sum())[:, None]
+        strength = (own - level) @ (trusted * seen) / (trusted @ (seen**2) + _FAINT_PATTERN**2 * trusted.sum())
+        part -= strength[:, None] * pattern
 
 
 def _mend_spikes(parts: list[NDArray[np.float32]], valid: NDArray[np.bool_]) -> None:

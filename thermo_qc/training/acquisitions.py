@@ -49,6 +49,8 @@ class AcquisitionRanges:
         Standard deviation of a smooth gain over the plate (lamps, emissivity), as a share.
     column_noise : float
         Largest noise that a column shares, over that of a pixel.
+    drift_k : float
+        Largest drift over the recording that all pixels share.
     textured_share : float
         Share of plates whose fibres or roughness near the face tell neighbouring pixels apart while the heat is there.
     texture : tuple of float
@@ -67,6 +69,7 @@ class AcquisitionRanges:
     no_facts_share: float = 0.1
     gain: float = 0.12
     column_noise: float = 0.1
+    drift_k: float = 0.0
     textured_share: float = 0.0
     texture: Range = (0.001, 0.02)
     visible: float = 9.0
@@ -154,6 +157,9 @@ def draw_acquisition(
     netd_k = _log(rng, ranges.netd_k)
     values = _binned(plate, bins, times_s, stop_s, rng, ranges)
     values[bins.present] += _noise(bins, values.shape, netd_k, rng, ranges)
+    if ranges.drift_k > 0:
+        course = np.maximum(bins.elapsed_s[bins.present] / times_s[-1], 0.0) ** rng.uniform(0.5, 2.0)
+        values[bins.present] += (rng.uniform(-1, 1) * ranges.drift_k * course).astype(np.float32)[:, None, None]
     known = rng.random() >= ranges.no_facts_share
     stack, valid = seen_by_network(
         values,
@@ -162,6 +168,7 @@ def draw_acquisition(
         finite=np.ones(values.shape[1:], dtype=bool),
         background_order=representation.background_order,
         texture=representation.texture,
+        drift=representation.drift,
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
     )
     labels = _labels(plate, valid, np.sqrt(rate_hz) / netd_k, ranges.visible)
