@@ -15,6 +15,7 @@ from thermo_qc.inspection.limits import model_doubts, reach_mm
 from thermo_qc.inspection.loading import shipped_models
 from thermo_qc.io import write_sequence
 from thermo_qc.plate import Hole, PlateSpec
+from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import Material, ThermalSequence
 from thermo_qc.simulation import Heating, frame_times_s, record_plate, solve_plate
 
@@ -55,7 +56,7 @@ def recording() -> ThermalSequence:
 
 
 def test_it_ships_small_and_with_its_card() -> None:
-    assert "general" in shipped_models()
+    assert set(shipped_models()) == {"general", "general_fine"}
     folder = ROOT / "thermo_qc" / "resources" / "models"
     assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) < 15e6
     for name in shipped_models():
@@ -65,10 +66,15 @@ def test_it_ships_small_and_with_its_card() -> None:
     (model,) = load_model("general")
     assert model.class_names == ("sound", "defect") and model.has_depth_head
     assert model.metadata["seed"] == 1 and model.metadata["n_plates"] == 400
+    (fine,) = load_model("general_fine")
+    assert isinstance(fine.representation, PhysicalRepresentation)
+    assert fine.representation.texture and fine.representation.drift and fine.representation.background_order == 0
+    assert fine.metadata["seed"] == 3 and fine.metadata["n_plates"] == 480
 
 
-def test_it_finds_both_holes_and_their_depths(recording: ThermalSequence) -> None:
-    found = predict_sequence(load_model("general"), recording)
+@pytest.mark.parametrize("name", ["general", "general_fine"])
+def test_it_finds_both_holes_and_their_depths(name: str, recording: ThermalSequence) -> None:
+    found = predict_sequence(load_model(name), recording)
     truth = recording.truth
     assert truth is not None and found.depth_std_mm is not None and found.notes == ()
     for defect in truth.defects:
@@ -102,6 +108,7 @@ def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
     (fine,) = model_doubts(models, replace(recording, pixel_pitch_mm=0.05))
     assert fine.startswith("pixel pitch / (thickness x cube root of the anisotropy) is 0.00")
     assert fine.endswith("the model was trained from 0.04 to 0.22")  # of its corpora the one that comes nearest
+    assert model_doubts(load_model("general_fine"), replace(recording, pixel_pitch_mm=0.15)) == ()
     cold = replace(recording, times_s=recording.times_s - recording.times_s[-1] - 1.0)
     assert any("thickness squared is -" in note for note in model_doubts(models, cold))
     unknown = model_doubts(models, replace(recording, material=None))
