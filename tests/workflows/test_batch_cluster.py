@@ -75,7 +75,7 @@ def test_a_cluster_gives_the_results_of_one_process(
     assert results_of(tmp_path / "far").keys() == results_of(tmp_path / "near").keys()
     for name, digest in results_of(tmp_path / "near").items():
         if name != "failures.csv":  # there the full path is named
-            assert results_of(tmp_path / "far")[name] == digest
+            assert results_of(tmp_path / "far")[name] == digest, name
     again = predict.run(forest_run, recordings, tmp_path / "far", scheduler=scheduler)
     assert [result.skipped for result in again] == [True, True, False, True]
     check_index(tmp_path / "far")

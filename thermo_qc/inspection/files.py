@@ -155,7 +155,8 @@ def _write_map(file: h5py.File, prediction: DefectMap) -> None:
 
 
 def _dataset(file: h5py.File, name: str, values: Array) -> None:
-    file.create_dataset(name, data=values, compression="gzip", compression_opts=4, shuffle=True)
+    written = file.create_dataset(name, data=values, compression="gzip", compression_opts=4, shuffle=True)
+    written.flush()  # chunks that wait for their data set's end come in any order: the same map, other bytes
 
 
 def read_defect_map(path: Path | str) -> DefectMap:
