@@ -30,7 +30,7 @@ GFRP = Material(
 STOP_S, END_S = 20.0, 200.0
 RECIPES = pytest.mark.parametrize(
     "recipe",
-    [PhysicalRepresentation(), PhysicalRepresentation(background_order=0, texture=True)],
+    [PhysicalRepresentation(), PhysicalRepresentation(background_order=0, texture=True, drift=True)],
     ids=["cubic", "flat"],
 )
 

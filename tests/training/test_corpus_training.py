@@ -134,7 +134,7 @@ def test_texture_tells_neighbours_apart_early_and_fades() -> None:
     np.testing.assert_array_equal(one.stack, other.stack)
 
 
-def test_a_drift_is_shared_by_all_pixels_and_taken_out() -> None:
+def test_a_drift_moves_the_reference_with_the_sound_pixels() -> None:
     quiet = AcquisitionRanges(gain=0.0, column_noise=0.0, netd_k=(1e-3, 1e-3), no_cold_share=0.0, shortened_share=0.0)
     drifting = replace(quiet, drift_k=2.0)
     blind = replace(RECIPE, background_order=-1)
@@ -143,8 +143,7 @@ def test_a_drift_is_shared_by_all_pixels_and_taken_out() -> None:
     )
     sound = np.s_[:, 13:, 12:]
     change = np.abs(moved[sound] - still[sound]).mean()
-    assert change < 0.5 * np.abs(moved[:, 8, 8] - still[:, 8, 8]).mean()  # the reference drifts with the sound pixels
-    assert change > 0  # the drift changes what is drawn after it
+    assert 0 < change < 0.5 * np.abs(moved[:, 8, 8] - still[:, 8, 8]).mean()
     with_drift = draw_acquisition(plate(0), np.random.default_rng(7), replace(RECIPE, drift=True), drifting)
     assert np.isfinite(with_drift.stack).all()
 
