@@ -45,14 +45,20 @@ def make_model(recording: ThermalSequence, labels: np.ndarray) -> Callable[..., 
     representation = Representation(time=TimeAxis(n_steps=6)).fit([recording])
     curves = representation.curves(recording)
 
-    def make(seed: int = 0, class_names: tuple[str, ...] = CLASSES, depth: float = 2.0) -> TrainedModel:
+    def make(
+        seed: int = 0, class_names: tuple[str, ...] = CLASSES, depth: float = 2.0, wrong: float = 0.0
+    ) -> TrainedModel:
+        rng = np.random.default_rng(seed)
+        taught = labels.ravel().copy()
+        strange = rng.random(taught.size) < wrong
+        taught[strange] = rng.integers(0, len(class_names), int(strange.sum()))
         return TrainedModel(
             kind="forest",
             name="random_forest",
             representation=representation,
             class_names=class_names,
             class_depths_mm=(float("nan"), depth, *[6.0] * (len(class_names) - 2)),
-            forest=Forest.fit(curves, labels.ravel(), n_classes=len(class_names), n_trees=4, max_depth=5, seed=seed),
+            forest=Forest.fit(curves, taught, n_classes=len(class_names), n_trees=4, max_depth=5, seed=seed),
         )
 
     return make

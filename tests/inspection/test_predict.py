@@ -34,6 +34,30 @@ def test_several_models_vote_with_the_mean(make_model, recording):
     assert together.input_sha256 == "cd" and len(together.model_sha256) == 2
 
 
+def test_a_model_calls_from_its_own_threshold_on(make_model, recording):
+    plain = make_model(wrong=0.5)
+    eager, usual = (
+        replace(plain, metadata={**plain.metadata, "defect_threshold": 0.2}),
+        predict_sequence(plain, recording),
+    )
+    result = predict_sequence(eager, recording)
+    assert np.array_equal(result.probability, usual.probability)
+    defect = 1.0 - result.probability[0]
+    assert np.array_equal(result.defect, defect >= 0.2) and result.defect.sum() > usual.defect.sum() > 0
+    assert np.array_equal(result.class_map[result.defect], 1 + result.probability[1:, result.defect].argmax(axis=0))
+    assert np.isfinite(result.depth_mm[result.defect]).all()
+    assert result.options == {"defect_threshold": [0.2]} and usual.options == {}
+    both = predict_sequence((plain, eager), recording)  # they vote on where to call, too
+    assert np.array_equal(both.defect, 1.0 - both.probability[0] >= 0.35)
+    assert both.options == {"defect_threshold": [0.5, 0.2]}
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.5, True, "low", float("nan")])
+def test_a_strange_threshold_is_refused(make_model, value):
+    with pytest.raises(ModelError, match=r"the model's defect_threshold is .*, expected a number between 0 and 1"):
+        replace(make_model(), metadata={"defect_threshold": value})
+
+
 def test_outside_the_region_nothing_is_said(make_model, recording, labels):
     region = np.zeros((24, 30), dtype=bool)
     region[4:20, 3:25] = True

@@ -19,7 +19,7 @@ from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Tr
 from thermo_qc.simulation import log_frames_s
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, draw_acquisition, train_on_corpus
 from thermo_qc.training.acquisitions import _texture
-from thermo_qc.training.calibration import fit_scaling
+from thermo_qc.training.calibration import best_threshold, fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 
 GFRP = Material(
@@ -271,6 +271,7 @@ def test_training_on_a_corpus(tmp_path: Path) -> None:
     )
     assert len(losses) == 3 and losses[-1] < losses[0]
     assert model.has_depth_head and model.metadata["depth_calibration_defects"] > 0
+    assert 0.3 <= model.defect_threshold <= 0.7 and model.metadata["defect_threshold"] == model.defect_threshold
     again = load_trained(tmp_path / "run" / "model.safetensors")
     assert again.sha256 == model.sha256
     sequence = plates[0].sequence
@@ -298,3 +299,34 @@ def test_scaling_undoes_weights_and_overconfidence() -> None:
     assert temperature == pytest.approx(3.0, rel=0.05) and offset == pytest.approx(-2.0 / 3.0, abs=0.05)
     with pytest.raises(TrainingError, match="needs labelled pixels of both classes"):
         fit_scaling(true_logit, np.zeros(true_logit.size, dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("centre", "width"), [(-1.0, 1.5), (-2.5, 2.0), (-1.0, 3.0), (-3.0, 6.0)])
+def test_the_best_threshold_is_half_of_the_f1_it_reaches(centre: float, width: float) -> None:
+    rng = np.random.default_rng(1)
+    probability = 1 / (1 + np.exp(-rng.normal(centre, width, 200_000)))
+    labels = (rng.random(probability.size) < probability).astype(np.uint8)
+
+    def f1(threshold: float) -> float:
+        called = probability >= threshold
+        return float(2 * (called & (labels == 1)).sum() / (called.sum() + labels.sum()))
+
+    found = best_threshold(probability, labels)
+    assert 0.3 <= found <= 0.5 and f1(found) >= f1(0.5)
+    if found < 0.5:  # of calibrated probabilities (Lipton et al. 2014)
+        assert found == pytest.approx(f1(found) / 2, abs=0.03)
+    else:
+        assert f1(0.5) == pytest.approx(f1(max(0.3, f1(0.5) / 2)), abs=0.006)  # nothing to gain
+
+
+def test_defects_of_unknown_strength_stay_and_faint_ones_are_left_out() -> None:
+    known = plate(0)
+    drawn = draw_acquisition(known, np.random.default_rng(0), RECIPE, AcquisitionRanges(no_facts_share=0.0))
+    index = known.sequence.truth.defect_index  # type: ignore[union-attr]
+    assert (drawn.labels[index == 1] == 1).all() and (drawn.labels[index == 2] == 255).all()
+    ratio = drawn.strengths[index == 1][0] / drawn.strengths[index == 2][0]
+    assert ratio == pytest.approx(50.0 / 0.01) and not drawn.strengths[index <= 0].any()
+    unknown = draw_acquisition(
+        replace(known, indices={1: 50.0}), np.random.default_rng(0), RECIPE, AcquisitionRanges(no_facts_share=0.0)
+    )
+    assert (unknown.labels[index == 2] == 1).all() and np.isinf(unknown.strengths[index == 2]).all()

@@ -22,8 +22,8 @@ class DefectMap:
     Parameters
     ----------
     class_map : ndarray of uint8, shape (Y, X)
-        Likeliest class: 0 sound, 1..K-1 defects, 255 outside the inspected region or
-        without a signal.
+        Likeliest class (of models with a threshold of their own, the likeliest defect from that probability of any
+        defect on): 0 sound, 1..K-1 defects, 255 outside the inspected region or without a signal.
     probability : ndarray of float32, shape (K, Y, X)
         Probability of each class; 0 outside the region.
     depth_mm : ndarray of float32, shape (Y, X)
@@ -40,7 +40,7 @@ class DefectMap:
         Standard deviation of the depth, from models that state one; NaN where the depth is.
     options : mapping
         How the models were asked, where it changes the numbers: "tta" when turns and mirror images were averaged,
-        "temperature" of each model where one was calibrated. JSON types.
+        "temperature" and "defect_threshold" of each model where one was calibrated. JSON types.
     notes : tuple of str
         Where the recording lies outside what the models were trained for.
 

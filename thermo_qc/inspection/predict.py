@@ -89,7 +89,7 @@ def predict_sequence(
     ]
     parts = [view.probability for view in views]
     probability = np.asarray(np.mean(parts, axis=0, dtype=np.float64), dtype=np.float32)
-    class_map = probability.argmax(axis=0).astype(np.uint8)
+    class_map = _called(probability, [model.defect_threshold for model in chosen])
     depth, deviation = _mean_depth(views, class_map)
     unseen = ~np.logical_or.reduce([model.representation.visible(sequence, region) for model in chosen])
     class_map[unseen] = IGNORE_LABEL
@@ -117,9 +117,22 @@ def predict_sequence(
 
 def _options(models: tuple[TrainedModel, ...], tta: bool) -> dict[str, Any]:
     """Say what was asked of the models and changes their numbers."""
-    temperatures = [model.temperature for model in models]
-    calibrated = any(temperature != 1.0 for temperature in temperatures)
-    return {**({"tta": True} if tta else {}), **({"temperature": temperatures} if calibrated else {})}
+    told: dict[str, Any] = {"tta": True} if tta else {}
+    for name, values, usual in (
+        ("temperature", [model.temperature for model in models], 1.0),
+        ("defect_threshold", [model.defect_threshold for model in models], 0.5),
+    ):
+        if any(value != usual for value in values):
+            told[name] = values
+    return told
+
+
+def _called(probability: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.uint8]:
+    """Likeliest class of every pixel; with thresholds of the models' own, any defect from their mean on is called."""
+    if all(threshold == 0.5 for threshold in thresholds):
+        return np.asarray(probability.argmax(axis=0), dtype=np.uint8)
+    called = 1.0 - probability[0] >= np.mean(thresholds)
+    return np.where(called, 1 + probability[1:].argmax(axis=0), 0).astype(np.uint8)
 
 
 def _check(models: tuple[TrainedModel, ...], sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ModelError
 
-__all__ = ["SMALLEST", "checked_temperature", "tempered"]
+__all__ = ["SMALLEST", "checked_temperature", "checked_threshold", "tempered"]
 
 SMALLEST = 1e-12  # a forest's zeros are rare rather than impossible
 
@@ -27,6 +27,22 @@ def checked_temperature(metadata: Mapping[str, Any]) -> float:
     value = metadata.get("temperature", 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ModelError(f"the model's temperature is {value!r}, expected a number above 0; calibrate the model again")
+    return float(value)
+
+
+def checked_threshold(metadata: Mapping[str, Any]) -> float:
+    """Return the probability from which on a model calls a defect, one half when its metadata name none.
+
+    Raises
+    ------
+    ModelError
+        When it is no share between 0 and 1.
+    """
+    value = metadata.get("defect_threshold", 0.5)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ModelError(
+            f"the model's defect_threshold is {value!r}, expected a number between 0 and 1; calibrate the model again"
+        )
     return float(value)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, ModelError
-from thermo_qc.models.calibrated import checked_temperature, tempered
+from thermo_qc.models.calibrated import checked_temperature, checked_threshold, tempered
 from thermo_qc.models.classical import Classical
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
@@ -92,6 +92,7 @@ class TrainedModel:
             )
 
         checked_temperature(self.metadata)
+        checked_threshold(self.metadata)
 
     @property
     def n_classes(self) -> int:
@@ -102,6 +103,11 @@ class TrainedModel:
     def temperature(self) -> float:
         """Divisor of the logits that calibration has found; 1 without calibration."""
         return checked_temperature(self.metadata)
+
+    @property
+    def defect_threshold(self) -> float:
+        """Probability of any defect from which on a pixel is called one; 0.5 unless calibration found a better one."""
+        return checked_threshold(self.metadata)
 
     @property
     def defect_offset(self) -> float:

@@ -113,12 +113,16 @@ class Sample:
         ln(depth / sqrt(diffusivity x recording time)); meaningless where there is no defect.
     depth_weight : ndarray of float32, shape (Y, X)
         Weight of a pixel's depth: falls with the root of its defect's area, so that large defects do not rule.
+    strengths : ndarray of float32, shape (Y, X)
+        Detectability index of a pixel's defect in this acquisition; 0 where there is none, infinite where
+        the corpus knows none.
     """
 
     stack: NDArray[np.float32]
     labels: NDArray[np.uint8]
     log_depth: NDArray[np.float32]
     depth_weight: NDArray[np.float32]
+    strengths: NDArray[np.float32]
 
 
 def draw_acquisition(
@@ -171,12 +175,13 @@ def draw_acquisition(
         drift=representation.drift,
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
     )
-    labels = _labels(plate, valid, np.sqrt(rate_hz) / netd_k, ranges.visible)
+    strengths = _strengths(plate, np.sqrt(rate_hz) / netd_k)
     return Sample(
         stack=stack,
-        labels=labels,
+        labels=_labels(plate, valid, strengths, ranges.visible),
         log_depth=_log_depth(sequence, float(times_s[-1])),
         depth_weight=_depth_weight(sequence),
+        strengths=strengths,
     )
 
 
@@ -277,15 +282,24 @@ def _noise(
     return np.asarray(netd_k * (noise + column[:, None, :]), dtype=np.float32)
 
 
-def _labels(plate: SimulatedPlate, valid: NDArray[np.bool_], index_factor: float, visible: float) -> NDArray[np.uint8]:
+def _strengths(plate: SimulatedPlate, index_factor: float) -> NDArray[np.float32]:
     truth = plate.sequence.truth
     assert truth is not None
-    labels = (truth.defect_index > 0).astype(np.uint8)
+    indices = np.full(1 + max(0, int(truth.defect_index.max()), *plate.indices), np.inf, dtype=np.float32)
+    indices[0] = 0.0
     for number, index in plate.indices.items():
-        if index * index_factor < visible:
-            labels[truth.defect_index == number] = IGNORE_LABEL
-    labels[~truth.valid | ~valid] = IGNORE_LABEL
-    return labels
+        indices[number] = index * index_factor
+    return indices[np.maximum(truth.defect_index, 0)]
+
+
+def _labels(
+    plate: SimulatedPlate, valid: NDArray[np.bool_], strengths: NDArray[np.float32], visible: float
+) -> NDArray[np.uint8]:
+    truth = plate.sequence.truth
+    assert truth is not None
+    defect = truth.defect_index > 0
+    left_out = (defect & (strengths < visible)) | ~truth.valid | ~valid
+    return np.where(left_out, IGNORE_LABEL, defect).astype(np.uint8)
 
 
 def _log_depth(sequence: ThermalSequence, end_s: float) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from thermo_qc.models.calibrated import SMALLEST
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, SimulatedPlate, draw_acquisition
-from thermo_qc.training.calibration import expected_calibration_error, fit_scaling
+from thermo_qc.training.calibration import best_threshold, expected_calibration_error, fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress, fit_network
@@ -36,6 +36,7 @@ _COVERED = 0.6827  # one standard deviation of a Gaussian
 _CALIBRATION_PIXELS = 4000  # of each acquisition
 _CALIBRATION_DRAWS = 3  # acquisitions of each plate
 _SMALLEST_DEFECT_PX = 6
+_DETECTABLE = 30.0  # index of the defects that the threshold of the calls is chosen on: fainter ones are often not seen
 _MODEL_FILE = "model.safetensors"
 
 
@@ -183,9 +184,9 @@ def _cosine(options: ScheduleOptions, epoch: int, losses: Sequence[float]) -> fl
 def _calibrated(
     model: TrainedModel, plates: Sequence[SimulatedPlate], ranges: AcquisitionRanges, seed: int
 ) -> dict[str, Any]:
-    """Scaling of the classes' logit, and factor on the deviation of a defect's depth, from plates kept apart."""
+    """Scaling of the classes' logit, threshold, and factor on a depth's deviation, from plates kept apart."""
     assert isinstance(model.representation, PhysicalRepresentation)
-    scores, labels, ratios = [], [], []
+    scores, labels, visible, ratios = [], [], [], []
     for number, plate in enumerate(plates):
         for repeat in range(_CALIBRATION_DRAWS):
             rng = np.random.default_rng([seed, 0xCA1, number, repeat])
@@ -196,11 +197,13 @@ def _calibrated(
             sure = np.maximum(outputs[:2].reshape(2, -1)[:, used].astype(np.float64), SMALLEST)
             scores.append(np.log(sure[1]) - np.log(sure[0]))
             labels.append(drawn.labels.ravel()[used])
+            visible.append(drawn.strengths.ravel()[used] >= _DETECTABLE)
             ratios += _depth_ratios(plate, drawn, outputs)
     score, truth = np.concatenate(scores), np.concatenate(labels)
     if truth.min() == truth.max():
         return {"depth_spread": 1.0, "depth_calibration_defects": 0}
     temperature, offset = fit_scaling(score, truth)
+    strong = (truth == 0) | np.concatenate(visible)
     before, after = (1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))) for logit in (score, score / temperature + offset))
     errors = [
         expected_calibration_error(np.stack([1 - part, part], axis=1).astype(np.float32), truth)
@@ -209,6 +212,7 @@ def _calibrated(
     return {
         "temperature": temperature,
         "defect_offset": offset,
+        "defect_threshold": best_threshold(after[strong], truth[strong]),
         "calibration": {"n_pixels": int(truth.size), "ece_before": errors[0], "ece_after": errors[1]},
         "depth_spread": float(np.quantile(ratios, _COVERED)) if ratios else 1.0,
         "depth_calibration_defects": len(ratios),

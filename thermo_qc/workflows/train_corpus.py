@@ -155,7 +155,14 @@ def run(
             )
         found = {
             name: model.metadata.get(name)
-            for name in ("temperature", "defect_offset", "calibration", "depth_spread", "depth_calibration_defects")
+            for name in (
+                "temperature",
+                "defect_offset",
+                "defect_threshold",
+                "calibration",
+                "depth_spread",
+                "depth_calibration_defects",
+            )
         }
         write_json(output / "training_metrics.json", {"note": _NOTE, **found})
         opened.finish()
