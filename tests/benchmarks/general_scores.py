@@ -69,20 +69,30 @@ class Score:
 
 
 def score_recording(
-    sequence: ThermalSequence, prediction: DefectMap, indices: Mapping[int, float], *, threshold: float = 0.5
+    sequence: ThermalSequence,
+    prediction: DefectMap,
+    indices: Mapping[int, float],
+    *,
+    threshold: float | None = None,
+    named: str = "",
 ) -> Score:
-    """Score one recording: hit when 40 % is covered and the IoU with the touching components is at least 0.2."""
+    """Score one recording: hit when 40 % is covered and the IoU with the touching components is at least 0.2.
+
+    Without a threshold what the prediction calls counts; of detectable defects only those count whose name begins as
+    asked ("H" holes, "B" buried defects), the others with their surroundings as neither hit nor false.
+    """
     truth, pitch = sequence.truth, prediction.pixel_pitch_mm
     assert truth is not None and pitch is not None
     used = truth.valid & prediction.inspected
-    called = used & (1.0 - prediction.probability[0] > threshold)
+    called = used & (prediction.defect if threshold is None else 1.0 - prediction.probability[0] > threshold)
     labels, _ = ndimage.label(called, TOUCHING)
     small = np.bincount(labels.ravel()) < SMALLEST_PX
     called &= ~small[labels]
     labels, number = ndimage.label(called, TOUCHING)
     index = np.where(used, truth.defect_index, 0)
     anywhere = index > 0
-    visible = np.isin(index, [key for key, value in indices.items() if value >= DETECTABLE])
+    counted = {defect.number for defect in truth.defects if defect.name.startswith(named)}
+    visible = np.isin(index, [key for key in counted if indices.get(key, 0.0) >= DETECTABLE])
     doubtful = ndimage.binary_dilation(anywhere & ~visible, iterations=GUARD_PX)
     near = ndimage.binary_dilation(anywhere, iterations=GUARD_PX)
     score = Score(
@@ -98,7 +108,7 @@ def score_recording(
     )
     for defect in truth.defects:
         mask = index == defect.number
-        if not mask.any():
+        if defect.number not in counted or not mask.any():
             continue
         touching = np.isin(labels, np.setdiff1d(labels[mask], [0]))
         union = (mask | touching) & (mask | ~anywhere)

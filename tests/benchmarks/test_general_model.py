@@ -86,16 +86,22 @@ def test_calibrated_plate(home: Path, models: tuple[TrainedModel, ...]) -> None:
 def test_random_plates(home: Path, models: tuple[TrainedModel, ...]) -> None:
     plates = corpus.run(ROOT / "configs" / "corpora" / "unseen.yaml", home / "unseen", n_plates=N_RANDOM, workers=2)
     scores, sound = [], []
+    kinds: dict[str, list[Score]] = {"H": [], "B": []}
     print()
     for plate in plates:
         sequence = read_sequence(plate.path)
         indices = at_rate(plate.own_indices, sequence, estimate_noise(sequence))
-        score = score_recording(sequence, predict_sequence(models, sequence, tta=TTA), indices)
+        prediction = predict_sequence(models, sequence, tta=TTA)
+        score = score_recording(sequence, prediction, indices)
         scores.append(score)
+        for named, own in kinds.items():
+            own.append(score_recording(sequence, prediction, indices, named=named))
         sound += [score] if score.defects == 0 else []
         material = sequence.material or Material
         print(score.line(f"{plate.path.stem} {material.name[:7]:7}"))
     print(pooled(scores).line("random plates"))
+    for named, what in (("H", "flat-bottom holes"), ("B", "buried defects")):
+        print(pooled(kinds[named]).line(f"  {what}"))
     print(f"{len(sound)} plates without defects: {sum(score.false_calls for score in sound)} false calls")
     assert pooled(scores).detectable > 60
 

@@ -109,6 +109,10 @@ def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
     assert fine.startswith("pixel pitch / (thickness x cube root of the anisotropy) is 0.00")
     assert fine.endswith("the model was trained from 0.04 to 0.22")  # of its corpora the one that comes nearest
     assert model_doubts(load_model("general_fine"), replace(recording, pixel_pitch_mm=0.15)) == ()
+    line, way_out = model_doubts(models, replace(recording, pixel_pitch_mm=0.15))
+    assert (
+        line.startswith("pixel pitch") and way_out == "general_fine, which ships too, was trained for such recordings"
+    )
     cold = replace(recording, times_s=recording.times_s - recording.times_s[-1] - 1.0)
     assert any("thickness squared is -" in note for note in model_doubts(models, cold))
     unknown = model_doubts(models, replace(recording, material=None))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from thermo_qc.inspection.loading import shipped_metadata
 from thermo_qc.models import TrainedModel
 from thermo_qc.sequence import ThermalSequence
 
@@ -30,7 +31,7 @@ def reach_mm(sequence: ThermalSequence) -> float:
 
 
 def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> tuple[str, ...]:
-    """Say where a recording lies outside what the models were trained for.
+    """Say where a recording lies outside what the models were trained for, and which model that ships knows it.
 
     Parameters
     ----------
@@ -46,16 +47,25 @@ def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> t
     """
     lines: list[str] = []
     for model in models:
-        doubts = [_doubts(limits, sequence) for limits in _limits(model)]
-        if doubts:  # inside the ranges of one corpus is inside
-            nearest = min(doubts, key=lambda own: (len(own), sum(excess for _, excess in own)))
-            lines += [line for line, _ in nearest if line not in lines]
+        lines += [line for line in _nearest(model.metadata, sequence) or () if line not in lines]
+    if lines:
+        knowing = [name for name, metadata in shipped_metadata().items() if _nearest(metadata, sequence) == []]
+        lines += [f"{' or '.join(knowing)}, which ships too, was trained for such recordings"] if knowing else []
     return tuple(lines)
 
 
-def _limits(model: TrainedModel) -> list[Mapping[str, Any]]:
+def _nearest(metadata: Mapping[str, Any], sequence: ThermalSequence) -> list[str] | None:
+    """Doubts by the ranges of the corpus that a recording is nearest to; None of models without ranges."""
+    doubts = [_doubts(limits, sequence) for limits in _limits(metadata)]
+    if not doubts:
+        return None
+    nearest = min(doubts, key=lambda own: (len(own), sum(excess for _, excess in own)))
+    return [line for line, _ in nearest]  # inside the ranges of one corpus is inside
+
+
+def _limits(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Ranges of plates of each corpus that a model was trained on."""
-    corpora = model.metadata.get("corpora") or [model.metadata.get("corpus")]
+    corpora = metadata.get("corpora") or [metadata.get("corpus")]
     found = [corpus.get("plates") for corpus in corpora if isinstance(corpus, Mapping)]
     return [limits for limits in found if isinstance(limits, Mapping)]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from thermo_qc.errors import InputError, ModelError, UnknownNameError, suggestion
 from thermo_qc.models import TrainedModel, load_trained
 
-__all__ = ["load_model", "shipped_models"]
+__all__ = ["load_model", "shipped_metadata", "shipped_models"]
 
 MODEL_FILE = "model.safetensors"
 
@@ -65,6 +68,12 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
 def shipped_models() -> tuple[str, ...]:
     """Names of the models that come with the package."""
     return tuple(sorted(Path(file.name).stem for file in _shelf().iterdir() if file.name.endswith(".safetensors")))
+
+
+@cache
+def shipped_metadata() -> Mapping[str, Mapping[str, Any]]:
+    """Metadata of the models that come with the package, by name."""
+    return {name: load_trained(_shelf() / f"{name}.safetensors").metadata for name in shipped_models()}
 
 
 def _shelf() -> Path:

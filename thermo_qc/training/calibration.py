@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _RANGE = (0.2, 20.0)  # hits only would drive it to zero
-_THRESHOLDS = np.arange(30, 71, 2) / 100
+_THRESHOLDS = tuple(percent / 100 for percent in range(30, 71, 2))
 _WORTH = 0.005  # of F1: less than that is chance
 
 
@@ -167,10 +167,10 @@ def best_threshold(probability: NDArray[np.floating[Any]], labels: NDArray[np.ui
 
     def f1(threshold: float) -> float:
         called = probability >= threshold
-        both = 2 * np.count_nonzero(called & defect)
-        return float(both / max(1, np.count_nonzero(called) + np.count_nonzero(defect)))
+        both, either = int((called & defect).sum()), int(called.sum()) + int(defect.sum())
+        return 2 * both / max(1, either)
 
-    found = max(_THRESHOLDS.tolist(), key=lambda threshold: (f1(threshold), -abs(threshold - 0.5)))
+    found = max(_THRESHOLDS, key=lambda threshold: (f1(threshold), -abs(threshold - 0.5)))
     return found if f1(found) > f1(0.5) + _WORTH else 0.5
 
 
