@@ -39,6 +39,8 @@ class Score:
     sound_called_px: int = 0
     relative_errors: list[float] = field(default_factory=list)
     deviations: list[float] = field(default_factory=list)  # error over stated standard deviation
+    right_classes: int = 0  # hits in the right of three thirds of the thickness, and by the nearest of the true depths
+    right_rows: int = 0
 
     def add(self, other: Score) -> None:
         """Pool with another."""
@@ -64,7 +66,8 @@ class Score:
             f"(all {self.all_hits}/{self.defects})  false {self.false_calls} "
             f"({self.false_calls / max(self.area_mm2 / 1e5, 1e-9):.2f} per 1000 cm2)  "
             f"sound called {100 * self.sound_called_px / max(1, self.sound_px):.3f} %  depth {100 * error:.1f} %  "
-            f"covers 68/90/95: {' '.join(f'{100 * part:.0f}' for part in covered)}"
+            f"covers 68/90/95: {' '.join(f'{100 * part:.0f}' for part in covered)}  "
+            f"third/row of depth right {self.right_classes}/{self.right_rows} of {len(self.relative_errors)}"
         )
 
 
@@ -122,6 +125,11 @@ def score_recording(
         if hit and defect.depth_mm:
             depth = float(np.nanmedian(prediction.depth_mm[mask & called]))
             score.relative_errors.append(abs(depth - defect.depth_mm) / defect.depth_mm)
+            if sequence.thickness_mm:
+                thirds = np.clip(3 * np.array([depth, defect.depth_mm]) // sequence.thickness_mm, 0, 2)
+                score.right_classes += int(thirds[0] == thirds[1])
+            rows = np.unique([one.depth_mm for one in truth.defects if one.depth_mm])
+            score.right_rows += int(rows[np.abs(np.log(rows / depth)).argmin()] == defect.depth_mm)
             if prediction.depth_std_mm is not None:
                 spread = float(np.nanmedian(prediction.depth_std_mm[mask & called]))
                 score.deviations.append((depth - defect.depth_mm) / spread)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from thermo_qc.config import CorpusExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError
@@ -17,7 +18,7 @@ from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.representation import PhysicalRepresentation, time_bins
 from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Truth
 from thermo_qc.simulation import log_frames_s
-from thermo_qc.training import AcquisitionRanges, SimulatedPlate, draw_acquisition, train_on_corpus
+from thermo_qc.training import AcquisitionRanges, SimulatedPlate, dense, draw_acquisition, train_on_corpus
 from thermo_qc.training.acquisitions import _texture
 from thermo_qc.training.calibration import best_threshold, fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
@@ -165,6 +166,29 @@ def test_batches_depend_on_seed_and_epoch_alone() -> None:
     one.epoch = 1
     assert not torch.equal(next(iter(one))[0], first[0][0])
     assert (first[0][1][:, 0] == 255).any()  # padded
+
+
+def test_drawing_leaves_the_other_cores_to_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def drawn(*arguments: object) -> object:
+        counts.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return draw_acquisition(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(dense, "draw_acquisition", drawn)
+    with threadpool_limits(2, user_api="blas"):
+        batches = AcquisitionBatches(
+            [plate(0)],
+            representation=RECIPE,
+            ranges=AcquisitionRanges(),
+            batch_size=1,
+            samples_per_epoch=2,
+            crop_px=12,
+            seed=0,
+        )
+        assert len(list(batches)) == 2
+        after = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert counts and set(counts) == {1} and set(after) == {2}  # and given back
 
 
 def test_loss_falls_with_better_answers_and_ignores_what_it_must() -> None:

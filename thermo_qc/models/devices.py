@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from thermo_qc.errors import ConfigError
+from thermo_qc.models.memory import kept_memory
 
 __all__ = ["evaluating", "to_device"]
 
@@ -51,7 +52,8 @@ def evaluating(network: nn.Module, device: torch.device) -> Iterator[None]:
     training = network.training
     network.to(device).eval()
     try:
-        yield
+        with kept_memory():
+            yield
     finally:
         network.train(training)
         if device.type != "cpu":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+import threadpoolctl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -128,7 +129,8 @@ class AcquisitionBatches:
         rounds = -(-self.n_batches * size // len(self.plates))
         order = np.concatenate([rng.permutation(len(self.plates)) for _ in range(rounds)])
         waiting: deque[list[Future[Pair]]] = deque()
-        with ThreadPoolExecutor(max_workers=max(1, self.threads)) as pool:
+        one_each = threadpoolctl.threadpool_limits(1, user_api="blas")  # waiting threads take the cores from training
+        with one_each, ThreadPoolExecutor(max_workers=max(1, self.threads)) as pool:
             for number in range(len(self.batches) + _AHEAD):
                 if number < len(self.batches):
                     part = self.batches[number]

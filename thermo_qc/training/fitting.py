@@ -19,6 +19,7 @@ from torch import nn
 
 from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.io.files import atomic_path
+from thermo_qc.models.memory import kept_memory
 from thermo_qc.training.devices import quiet_lightning
 from thermo_qc.training.freezing import Unfreezing
 from thermo_qc.training.helps import WeightAverage, take_average
@@ -143,7 +144,7 @@ def fit_network(
         used += [*_callbacks(folder, validation, early_stopping_epochs), *_progress(progress, epochs)]
         if spread.n_processes > 1:
             used = [*_sharing(spread, loader, callbacks), *(one for one in used if not isinstance(one, ProgressCall))]
-        with quiet_lightning():
+        with quiet_lightning(), kept_memory():
             trainer = lightning.Trainer(
                 **spread.trainer_options(device),
                 max_epochs=epochs,
