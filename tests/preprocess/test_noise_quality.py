@@ -82,6 +82,18 @@ def test_statistics_of_pixels(record):
     assert np.median(statistics.noise[3:]) == pytest.approx(0.05, rel=0.1)
 
 
+@pytest.mark.parametrize("columns", [slice(None), slice(3, 17)])
+def test_statistics_do_not_depend_on_how_the_frames_lie_in_memory(record, columns):
+    frames = record(noise_k=0.05).frames.copy()
+    frames[5, 1, 4] = np.nan
+    pixel_after_pixel = np.ascontiguousarray(frames.transpose(1, 2, 0)).transpose(2, 0, 1)  # as native files give them
+    one, other = (
+        pixel_statistics(replace(record(), frames=values[:, :, columns])) for values in (frames, pixel_after_pixel)
+    )
+    for name, values in vars(one).items():
+        np.testing.assert_array_equal(getattr(other, name), values, err_msg=name)
+
+
 def test_good_recording(record):
     sequence = replace(record(), excitation=Excitation(kind="long_pulse", stop_s=60.0), thickness_mm=8.0)
     quality = assess_recording(sequence, material=GFRP)

@@ -13,6 +13,7 @@ from thermo_qc.errors import ModelError, SequenceError
 from thermo_qc.inspection.defect_map import DefectMap
 from thermo_qc.inspection.limits import model_doubts
 from thermo_qc.models import ModelView, TrainedModel
+from thermo_qc.models.memory import kept_memory
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 
 __all__ = ["predict_sequence"]
@@ -74,19 +75,20 @@ def predict_sequence(
     """
     chosen = (models,) if isinstance(models, TrainedModel) else tuple(models)
     _check(chosen, sequence, region)
-    views = [
-        model.look(
-            sequence,
-            device=device,
-            batch_size=batch_size,
-            tile_px=tile_px,
-            overlap=overlap,
-            region=region,
-            sound_mask=sound_mask,
-            tta=tta,
-        )
-        for model in chosen
-    ]
+    with kept_memory():
+        views = [
+            model.look(
+                sequence,
+                device=device,
+                batch_size=batch_size,
+                tile_px=tile_px,
+                overlap=overlap,
+                region=region,
+                sound_mask=sound_mask,
+                tta=tta,
+            )
+            for model in chosen
+        ]
     parts = [view.probability for view in views]
     probability = np.asarray(np.mean(parts, axis=0, dtype=np.float64), dtype=np.float32)
     class_map = _called(probability, [model.defect_threshold for model in chosen])

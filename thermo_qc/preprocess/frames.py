@@ -64,9 +64,11 @@ def affine(
     lazy = AffineFrames(frames, _three_axes(offset), _three_axes(gain))
     if not isinstance(frames, np.ndarray):
         return lazy
-    result = np.empty(frames.shape, dtype=np.float32)
-    for index in range(frames.shape[0]):
-        result[index] = lazy[index, :, :]
+    result = np.empty_like(frames, dtype=np.float32)
+    outermost = int(np.argmax(frames.strides)) if frames.size else 0  # what lies together in memory stays together
+    for index in range(frames.shape[outermost]):
+        part = tuple(index if axis == outermost else slice(None) for axis in range(frames.ndim))
+        result[part] = lazy[part]
     return result
 
 

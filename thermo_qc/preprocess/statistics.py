@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,7 +52,7 @@ def _statistics_of(
     block: NDArray[np.float32], times_s: NDArray[np.float64], window: slice
 ) -> tuple[NDArray[np.float64], ...]:
     """Frame by frame, which stays in the processor's cache; frames without gaps, the rule, need no masks."""
-    shape = block.shape[1:]
+    block, shape = _frame_after_frame(block), block.shape[1:]
     count, total = np.zeros(shape, dtype=np.int64), np.zeros(shape)
     low, high = (np.full(shape, value, dtype=block.dtype) for value in (np.inf, -np.inf))
     gaps = [None if finite.all() else ~finite for finite in map(np.isfinite, block)]
@@ -74,6 +75,14 @@ def _statistics_of(
         noise[whole] = MAD_TO_STD * np.median(np.ascontiguousarray(residual[:, whole].T), axis=1)
     maps = (np.where(known, values, np.nan) for values in (mean, np.sqrt(square), low, high))
     return (count.astype(np.float64), *maps, noise)
+
+
+def _frame_after_frame(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lay the pixels of a frame side by side in memory; those of native files lie apart, which is ten times slower."""
+    pixels = block.transpose(1, 2, 0)
+    if block.flags.c_contiguous or not (pixels.flags.c_contiguous and block.size):
+        return np.ascontiguousarray(block)
+    return np.asarray(cv2.transpose(pixels.reshape(-1, len(block)))).reshape(block.shape)
 
 
 def _noise_window(times_s: NDArray[np.float64]) -> slice:
