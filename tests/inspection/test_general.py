@@ -72,7 +72,7 @@ def test_it_ships_small_and_with_its_card() -> None:
     assert fine.metadata["seed"] == 3 and fine.metadata["n_plates"] == 480
 
 
-@pytest.mark.parametrize("name", ["general", "general_fine"])
+@pytest.mark.parametrize("name", ["general", "general_fine", "general+general_fine"])
 def test_it_finds_both_holes_and_their_depths(name: str, recording: ThermalSequence) -> None:
     found = predict_sequence(load_model(name), recording)
     truth = recording.truth

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from thermo_qc.errors import InputError, ModelError, UnknownNameError
 from thermo_qc.inspection import load_model
+from thermo_qc.inspection.loading import absolute_model
 
 
 @pytest.fixture
@@ -37,6 +39,22 @@ def test_the_folds_of_a_cross_validation_in_order(save, tmp_path):
     digests = {fold: save(f"cv/fold_{fold}", seed=fold) for fold in (10, 0, 2)}
     (tmp_path / "cv" / "fold_notes").mkdir()
     assert [model.sha256 for model in load_model(tmp_path / "cv")] == [digests[0], digests[2], digests[10]]
+
+
+def test_models_joined_by_plus_vote_together(save, tmp_path, monkeypatch):
+    first, second = save("one", seed=1), save("other+run", seed=2)
+    folds = [save(f"cv/fold_{fold}", seed=3 + fold) for fold in (0, 1)]
+    monkeypatch.chdir(tmp_path)
+    assert [model.sha256 for model in load_model("one+cv")] == [first, *folds]
+    assert [model.sha256 for model in load_model("other+run")] == [second]  # what exists is one model
+    assert [model.name for model in load_model("general+general_fine")] == ["curve_unet", "curve_unet"]
+    assert absolute_model(Path("general+one")) == Path(f"general+{tmp_path / 'one'}")
+    assert absolute_model(Path("general")) == Path("general")
+    with pytest.raises(InputError, match="names 2 models; leave the method 'x' out"):
+        load_model("one+cv", "x")
+    for wrong in ("one+", "one+nowhere"):
+        with pytest.raises(InputError, match="does not exist; name a model file"):
+            load_model(wrong)
 
 
 def test_a_method_of_a_demo(save, tmp_path):

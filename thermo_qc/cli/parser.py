@@ -63,6 +63,7 @@ PLAN_OPTIONS: tuple[tuple[str, float | None, str], ...] = (
     ("longest_s", None, "longest recording to try for it, s (four times the time heat takes to its depth)"),
     ("max_rise_k", 50.0, "largest rise that the surface may take, K"),
 )
+_MODEL = "model file, run folder or a model that ships; several joined by + vote"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -287,7 +288,7 @@ def _add_result_verbs(table: Any) -> None:
 
     watch = _verb(table, "watch", batch_verbs.watch, "make defect maps of recordings as they arrive in a folder")
     watch.add_argument("inbox", type=Path, metavar="INBOX", help="folder that recordings arrive in; nothing is moved")
-    watch.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model file or run folder")
+    watch.add_argument("--model", type=Path, required=True, metavar="MODEL", help=_MODEL)
     watch.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
     watch.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the results")
     watch_options(watch)
@@ -299,9 +300,7 @@ def _add_result_verbs(table: Any) -> None:
 
     inspect = _verb(table, "inspect", inspect_verbs.inspect, "judge recordings by acceptance criteria, with reports")
     inspect.add_argument("recordings", nargs="+", metavar="INPUT", help="recordings, as for predict")
-    inspect.add_argument(
-        "--model", type=Path, required=True, metavar="MODEL", help="model file, run folder or a model that ships"
-    )
+    inspect.add_argument("--model", type=Path, required=True, metavar="MODEL", help=_MODEL)
     inspect.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
     inspect_options(inspect)
     batch_options(inspect)
@@ -364,7 +363,7 @@ def _config(parser: argparse.ArgumentParser) -> None:
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="model file or run folder")
+    parser.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
     parser.add_argument("--method", metavar="NAME", help="which method, when the folder holds several")
 
 

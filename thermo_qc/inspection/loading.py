@@ -12,9 +12,10 @@ from typing import Any
 from thermo_qc.errors import InputError, ModelError, UnknownNameError, suggestion
 from thermo_qc.models import TrainedModel, load_trained
 
-__all__ = ["load_model", "shipped_metadata", "shipped_models"]
+__all__ = ["absolute_model", "load_model", "shipped_metadata", "shipped_models"]
 
 MODEL_FILE = "model.safetensors"
+_AND = "+"
 
 
 def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedModel, ...]:
@@ -24,15 +25,15 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
     ----------
     path : Path
         The name of a model that ships ("general"), a model file, a run folder of ``train`` (its model) or ``cv`` (one
-        model per fold, an ensemble), or a folder
-        with several runs (a demo's).
+        model per fold, an ensemble), or a folder with several runs (a demo's). Several of them, joined by "+", vote
+        together ("general+general_fine").
     method : str, optional
         Which run, where the folder holds several.
 
     Returns
     -------
     tuple of TrainedModel
-        One model, or the folds of a cross-validation in their order.
+        One model, the folds of a cross-validation in their order, or those of all that were joined.
 
     Raises
     ------
@@ -43,6 +44,11 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
     ModelError
         When there is no model, the run is not finished, or a model file is broken.
     """
+    parts = _parts(Path(path))
+    if len(parts) > 1:
+        if method is not None:
+            raise InputError(f"{path} names {len(parts)} models; leave the method '{method}' out")
+        return tuple(model for part in parts for model in load_model(part))
     path = _shipped(Path(path))
     if path.is_file():
         if method is not None:
@@ -63,6 +69,18 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
     if method not in runs:
         raise UnknownNameError(f"{path} has no run '{method}'{suggestion(method, runs)}")
     return _of_run(runs[method])
+
+
+def absolute_model(path: Path) -> Path:
+    """Return MODEL as another working directory finds it: paths become absolute, names of what ships stay."""
+    parts = _parts(path)
+    return Path(_AND.join(str(part.resolve() if part.exists() else part) for part in parts))
+
+
+def _parts(path: Path) -> list[Path]:
+    """Models that a path joins; itself when it exists or joins none."""
+    names = str(path).split(_AND)
+    return [path] if path.exists() or not all(names) else [Path(name) for name in names]
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from thermo_qc import __version__
 from thermo_qc.errors import InputError, MissingDependencyError, ModelError, OutputError, ThermoQCError
+from thermo_qc.inspection.loading import absolute_model
 from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.batch_session import OnResult
 from thermo_qc.workflows.batch_workers import WorkerSettings
@@ -94,7 +95,8 @@ class Cluster:
             region=None if options.region is None else options.region.resolve(),
             sound=None if options.sound is None else options.sound.resolve(),
         )
-        worker = replace(settings, options=absolute, threads=threads or 1, model_path=settings.model_path.resolve())
+        model = absolute_model(settings.model_path)
+        worker = replace(settings, options=absolute, threads=threads or 1, model_path=model)
         self._settings = TaskSettings(worker=worker, lock=replace(lock, path=lock.path.resolve()))
         self._client = _connect(address)
         self._address = address
