@@ -338,7 +338,7 @@ def test_the_threshold_is_half_of_the_f1_it_reaches(centre: float, width: float)
     found = best_threshold(probability, labels)
     largest = max(f1(threshold) for threshold in np.arange(0.3, 0.71, 0.02))
     if found == 0.5:
-        assert largest < f1(0.5) + 0.021  # not worth it
+        assert largest < f1(0.5) + 0.016  # not worth it
     else:  # Lipton et al. 2014
         assert f1(found) == pytest.approx(largest, abs=1e-3) and found == pytest.approx(max(0.3, largest / 2), abs=0.03)
 
