@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from thermo_qc.cli import main
-from thermo_qc.errors import InputError
+from thermo_qc.errors import InputError, ModelError
 from thermo_qc.inspection import load_model, predict_sequence, read_defect_map
 from thermo_qc.inspection.limits import model_doubts, reach_mm
 from thermo_qc.inspection.loading import shipped_models
@@ -104,7 +104,7 @@ def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
     assert "thickness is 60 mm, the model was trained from 1.2 to 20" in notes
     assert "conductivity through the thickness is 16 W/mK, the model was trained from 0.15 to 0.95" in notes
     thick = model_doubts(models, replace(recording, thickness_mm=60.0))
-    assert any(note.startswith("recording time x diffusivity / thickness squared is 0.00") for note in thick)
+    assert any("thickness squared (heat reaches 5.2 mm) is 0.00" in note for note in thick)
     (fine,) = model_doubts(models, replace(recording, pixel_pitch_mm=0.05))
     assert fine.startswith("pixel pitch / (thickness x cube root of the anisotropy) is 0.00")
     assert fine.endswith("the model was trained from 0.04 to 0.22")  # of its corpora the one that comes nearest
@@ -114,7 +114,17 @@ def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
         line.startswith("pixel pitch") and way_out == "general_fine, which ships too, was trained for such recordings"
     )
     cold = replace(recording, times_s=recording.times_s - recording.times_s[-1] - 1.0)
-    assert any("thickness squared is -" in note for note in model_doubts(models, cold))
+    assert any("thickness squared (heat reaches 0 mm) is -" in note for note in model_doubts(models, cold))
+    heated = recording.excitation
+    (long,) = model_doubts(models, replace(recording, excitation=replace(heated, stop_s=120.0)))
+    assert long == "length of the pulse / recording time is 0.8, the model was trained from 0.04 to 0.4"
+    (how,) = model_doubts(models, replace(recording, excitation=replace(heated, kind="unknown")))
+    assert how == "how it was heated is not known, the model was trained for flash, long_pulse, step"
+    late = model_doubts(models, replace(recording, times_s=recording.times_s * 10))
+    assert any("(heat reaches 17 mm) is 4.27" in note and note.endswith("from 0.06 to 1.4") for note in late)
+    broken = replace(models[0], metadata={"corpora": [{"plates": {"heating": 3}}]})
+    with pytest.raises(ModelError, match="the model's own account of its training is broken"):
+        model_doubts((broken,), recording)
     unknown = model_doubts(models, replace(recording, material=None))
     assert len(unknown) == 1 and "material not known: defects are called without, depths are not given" in unknown[0]
     lockin = replace(recording, excitation=replace(recording.excitation, kind="periodic", frequency_hz=0.1))

@@ -103,6 +103,13 @@ def test_pretrained_encoders_with_several_first_convolutions_keep_three_channels
     with torch.inference_mode():
         assert network(torch.randn(1, 7, 64, 64)).shape == (1, 2, 64, 64)
     assert isinstance(network.adapter, nn.Conv2d)
+    own = network.build_parameters
+    assert own["adapter"] is True and "adapter" not in plain.build_parameters
+    again = build_segmenter("unet", in_channels=7, n_classes=2, **own).eval()  # without the pretrained weights
+    again.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        image = torch.randn(1, 7, 64, 64)
+        assert torch.equal(again(image), network(image))
 
 
 def test_dropout_acts_in_training_alone(networks):

@@ -214,6 +214,34 @@ def test_a_loaded_segmenter_never_asks_for_encoder_weights(models, tmp_path):
     assert load_trained(tmp_path / "model.safetensors").network is not None
 
 
+def test_a_segmenter_with_an_adapter_comes_back(models, tmp_path):
+    from thermo_qc.models import build_segmenter
+
+    plain, own = models["segmentation"], {"encoder": "mobileone_s0"}
+    channels = plain.representation.n_stack_channels
+    network = build_segmenter("unet", in_channels=channels, n_classes=plain.n_classes, adapter=True, **own)
+    model = replace(plain, name="unet", network=network, parameters={**own, "encoder_weights": "weights.pth"})
+    digest = model.save(tmp_path / "model.safetensors")
+    assert load_trained(tmp_path / "model.safetensors").sha256 == digest
+
+
+@pytest.mark.parametrize("value", ["a", 0, -1.0, True, float("inf")])
+def test_a_strange_spread_of_the_depth_is_refused(models, value):
+    with pytest.raises(ModelError, match=r"the model's depth_spread is .*, expected a number above 0"):
+        replace(models["segmentation"], metadata={"depth_spread": value})
+
+
+def test_networks_of_our_own_say_what_they_do_not_know(representation):
+    from thermo_qc.errors import UnknownNameError
+    from thermo_qc.models import build_network
+
+    for name, wrong, meant in (("curve_unet", "curve_width", "curve_widths"), ("pixel_curves", "radius", "radii")):
+        with pytest.raises(UnknownNameError, match=rf"network '{name}' has no parameter '{wrong}'.*{meant}"):
+            build_network("segmentation", name, representation=representation, n_classes=2, parameters={wrong: [8]})
+    with pytest.raises(ConfigError, match="depth_head is for networks on stacks, this model is of kind 'curve'"):
+        build_network("curve", "cnn1d", representation=representation, n_classes=2, parameters={"depth_head": True})
+
+
 def test_saving_where_it_is_impossible_says_so(models, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError):

@@ -199,6 +199,34 @@ def test_depth_outputs_are_held_to_the_start(tmp_path):
     assert float(moved) == pytest.approx(0.125, rel=1e-3)  # half of the two outputs' square difference
 
 
+def test_depths_are_kept_when_the_classes_are_others(tmp_path):
+    case = make_case("a", n_classes=3)
+    parameters = {**SMALL_UNET, "depth_head": True}
+    plain = run([case], build_experiment("segmentation", "unet", SMALL_UNET, epochs=1), tmp_path / "plain")
+    built = {
+        n_classes: build_network(
+            "segmentation", "unet", representation=plain.representation, n_classes=n_classes, parameters=parameters
+        ).eval()
+        for n_classes in (2, 3)
+    }
+    heads = {n_classes: network.body.segmentation_head[0] for n_classes, network in built.items()}
+    with torch.no_grad():
+        for head in heads.values():
+            head.weight[-2:], head.bias[-2:] = 0.0, torch.tensor([-0.7, -3.0])
+    module = DepthKeepingModule(
+        built[3], teacher=built[2], loss=nn.CrossEntropyLoss(ignore_index=255), make_optimiser=None,
+        rate_factor=None, class_names=NAMES[:3],
+    )  # fmt: skip
+    stack = torch.from_numpy(plain.representation.stack(case.sequence))[None]
+    target = torch.from_numpy(case.class_map)[None].long()
+    with torch.no_grad():
+        base = module.loss(module.logits_of(stack), target)
+        assert float(module.batch_loss(stack, target)) == pytest.approx(float(base), rel=1e-5)  # the same depths
+        heads[3].bias[-2] += 1.0
+        moved = module.batch_loss(stack, target) - module.loss(module.logits_of(stack), target)
+    assert float(moved) == pytest.approx(0.5, rel=1e-3)
+
+
 def test_what_cannot_be_started_from_is_refused(start, cases, tmp_path):
     def go(source, experiment=None, **transfer):
         settings = experiment or build_experiment(epochs=1, transfer={"from": str(source), **transfer})

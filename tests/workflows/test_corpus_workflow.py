@@ -131,6 +131,40 @@ def test_a_rerun_makes_what_is_missing_and_nothing_else(home: Path, tmp_path: Pa
     assert len(read_corpus(folder)) == 3
 
 
+@pytest.mark.parametrize("damaged", ["plate_00001.h5", "plate_00001.json"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_damaged_plate_is_made_again(home: Path, tmp_path: Path, damaged: str, gone: bool) -> None:
+    folder = shutil.copytree(home / "corpus", tmp_path / "corpus")
+    content = (folder / damaged).read_bytes()
+    (folder / damaged).unlink()
+    if not gone:
+        (folder / damaged).write_bytes(content[: len(content) // 2])
+    assert main(["simulate", str(home / "corpus.yaml"), "-n", "3", "-o", str(folder)]) == 0
+    assert len(read_corpus(folder)) == 3
+    ours, theirs = (read_sequence(place / "plate_00001.h5") for place in (folder, home / "corpus"))
+    np.testing.assert_array_equal(ours.frames, theirs.frames)
+
+
+def test_a_folder_without_plates_takes_another_configuration(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    other = {"config": CorpusConfig.model_validate({**CORPUS, "steps": 13}).model_dump(mode="json"), "plates": []}
+    (folder / "corpus.json").write_text(json.dumps(other), encoding="utf-8")
+    assert main(["simulate", str(home / "corpus.yaml"), "-n", "1", "-o", str(folder)]) == 0
+
+
+def test_a_corpus_that_lost_its_configuration_is_refused(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(home / "corpus", tmp_path / "corpus")
+    content = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+    del content["config"]
+    (folder / "corpus.json").write_text(json.dumps(content), encoding="utf-8")
+    assert main(["train", str(home / "train.yaml"), "-o", str(tmp_path / "new"), "--corpus", str(folder)]) == 2
+    assert "is no list of simulated plates ('config'); simulate the corpus into another" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_recordings_as_a_camera_makes_them(home: Path, tmp_path: Path) -> None:
     assert not (home / "corpus" / "manifest.yaml").exists()  # plates without noise are no recordings
     config = {**CORPUS, "camera": {"n_frames": [40, 40], "cold_frames": [3, 3], "netd_k": [0.05, 0.05]}}

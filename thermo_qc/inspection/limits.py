@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from thermo_qc.errors import ModelError
 from thermo_qc.inspection.loading import shipped_metadata
 from thermo_qc.models import TrainedModel
 from thermo_qc.sequence import ThermalSequence
@@ -56,7 +57,12 @@ def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> t
 
 def _nearest(metadata: Mapping[str, Any], sequence: ThermalSequence) -> list[str] | None:
     """Doubts by the ranges of the corpus that a recording is nearest to; None of models without ranges."""
-    doubts = [_doubts(limits, sequence) for limits in _limits(metadata)]
+    try:
+        doubts = [_doubts(limits, sequence) for limits in _limits(metadata)]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ModelError(
+            f"the model's own account of its training is broken ({type(error).__name__}: {error}); copy the model again"
+        ) from error
     if not doubts:
         return None
     nearest = min(doubts, key=lambda own: (len(own), sum(excess for _, excess in own)))
@@ -74,8 +80,13 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[tuple[
     """Lines, and how far outside each quantity is, as a logarithm (0 for what has no size)."""
     kind = sequence.excitation.kind
     lines: list[tuple[str, float]] = []
-    if kind not in ("unknown", *limits["heating"]):
+    if kind == "unknown":
+        lines.append((f"how it was heated is not known, the model was trained for {', '.join(limits['heating'])}", 0.0))
+    elif kind not in limits["heating"]:
         lines.append((f"the model was trained for {', '.join(limits['heating'])}, the recording is {kind}", 0.0))
+    stop_s, end_s = sequence.excitation.stop_s, float(sequence.times_s[-1])
+    if kind == "long_pulse" and stop_s is not None and 0 < stop_s < end_s:
+        lines += _outside("length of the pulse / recording time", stop_s / end_s, limits["pulse_share"], "")
     material, thickness, pitch = sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm
     missing = [
         name
@@ -97,7 +108,8 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[tuple[
         lines += _outside("anisotropy", spread, _hull(families, "anisotropy"), "")
         if thickness is not None:
             fourier = material.diffusivity_through_mm2_s * float(sequence.times_s[-1]) / thickness**2
-            lines += _outside("recording time x diffusivity / thickness squared", fourier, _fourier(limits), "")
+            what = f"recording time x diffusivity / thickness squared (heat reaches {reach_mm(sequence):.2g} mm)"
+            lines += _outside(what, fourier, _fourier(limits, fourier / float(sequence.times_s[-1])), "")
             if pitch is not None and "pitch_share" in limits:
                 share = pitch / (thickness * spread ** (1 / 3))
                 what = "pixel pitch / (thickness x cube root of the anisotropy)"
@@ -117,14 +129,11 @@ def _hull(families: Sequence[Mapping[str, Any]], name: str) -> tuple[float, floa
     return min(family[name][0] for family in families), max(family[name][1] for family in families)
 
 
-def _fourier(limits: Mapping[str, Any]) -> tuple[float, float]:
-    """Limits of recording time times diffusivity over thickness squared.
+def _fourier(limits: Mapping[str, Any], per_second: float) -> tuple[float, float]:
+    """Limits of recording time times diffusivity over thickness squared, of a plate where that grows `per_second`.
 
     Training ends recordings early, too, so half of the shortest is known; the shortest recording of a thin plate is
     long for it.
     """
-    families = limits["materials"]
-    heat = _hull(families, "density_kg_m3")[0] * _hull(families, "heat_capacity_j_kgk")[0]
-    largest_mm2_s = 1e6 * _hull(families, "conductivity_through_w_mk")[1] / heat
     low, high = limits["fourier"]
-    return 0.5 * low, max(high, limits["recording_s"][0] * largest_mm2_s / limits["thickness_mm"][0] ** 2)
+    return 0.5 * low, max(high, limits["recording_s"][0] * per_second)

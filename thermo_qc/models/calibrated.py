@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import ModelError
 
-__all__ = ["SMALLEST", "checked_temperature", "checked_threshold", "tempered"]
+__all__ = ["SMALLEST", "checked_spread", "checked_temperature", "checked_threshold", "tempered"]
 
 SMALLEST = 1e-12  # a forest's zeros are rare rather than impossible
 
@@ -27,6 +27,20 @@ def checked_temperature(metadata: Mapping[str, Any]) -> float:
     value = metadata.get("temperature", 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ModelError(f"the model's temperature is {value!r}, expected a number above 0; calibrate the model again")
+    return float(value)
+
+
+def checked_spread(metadata: Mapping[str, Any]) -> float:
+    """Return the factor on a stated deviation of the depth, 1 when a model's metadata name none.
+
+    Raises
+    ------
+    ModelError
+        When it is no positive number.
+    """
+    value = metadata.get("depth_spread", 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ModelError(f"the model's depth_spread is {value!r}, expected a number above 0; calibrate the model again")
     return float(value)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thermo_qc.errors import ModelError, ThermoQCError, choose
+from thermo_qc.errors import ConfigError, ModelError, ThermoQCError, choose
 from thermo_qc.models.classical import Classical, Encoder, Features, headless, load_classifier
 from thermo_qc.models.forest import Forest
+from thermo_qc.models.parameters import check_names
 from thermo_qc.models.storage import read_model_file
 from thermo_qc.models.trained import KINDS, TrainedModel
 from thermo_qc.representation import AnyRepresentation, load_representation
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["build_network", "load_trained"]
 
 DENSE_NETWORKS = ("curve_unet", "pixel_curves")
+_GIVEN = ("in_channels", "n_classes")
 
 
 def build_network(
@@ -48,7 +51,13 @@ def build_network(
     torch.nn.Module
     """
     own = dict(parameters)
-    if own.pop("depth_head", False):
+    with_depth = own.pop("depth_head", False)
+    if with_depth and kind != "segmentation":
+        raise ConfigError(
+            f"model.parameters.depth_head is for networks on stacks, this model is of kind '{kind}'; leave it out, or "
+            "train pixel_curves on a corpus, which states the depth of every pixel's curve"
+        )
+    if with_depth:
         n_classes += 2  # mean and log variance of the logarithmic depth
     if kind == "segmentation" and name in DENSE_NETWORKS:
         own.pop("encoder_weights", None)
@@ -74,7 +83,9 @@ def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: An
     from thermo_qc.models.pixelwise import PixelCurves
 
     known: dict[str, Any] = {"curve_unet": CurveUNet, "pixel_curves": PixelCurves}
-    network: Any = choose(known, name, "network")(in_channels, n_classes, **parameters)
+    chosen = choose(known, name, "network")
+    check_names(f"network '{name}'", parameters, [own for own in signature(chosen).parameters if own not in _GIVEN])
+    network: Any = chosen(in_channels, n_classes, **parameters)
     network.build_parameters = parameters
     built: nn.Module = network
     return built
@@ -125,6 +136,8 @@ def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
         parameters = dict(description["parameters"])
         if kind == "segmentation":
             parameters["encoder_weights"] = "none"
+            if any(name.startswith("adapter.") for name in groups["network"]):
+                parameters["adapter"] = True
         fresh = build_network(
             kind, description["name"], representation=representation, n_classes=len(names), parameters=parameters
         )

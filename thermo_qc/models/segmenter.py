@@ -118,6 +118,7 @@ def build_segmenter(
     encoder: str = "resnet18",
     encoder_weights: str = "none",
     dropout: float = 0.0,
+    adapter: bool = False,
     **parameters: Any,
 ) -> Segmenter:
     """Build a segmentation network; nothing is downloaded unless `encoder_weights` is "imagenet".
@@ -134,6 +135,9 @@ def build_segmenter(
         "none" (fresh weights), "imagenet" (fetched once, then cached), or a local .safetensors or .pth file.
     dropout : float
         Spatial dropout before the last convolution, 0 to below 1.
+    adapter : bool
+        Put a 1 x 1 convolution to three channels before the encoder, as pretrained encoders with several first
+        convolutions get it; so that such a network can be built again without its pretrained weights.
     **parameters
         The decoder's own, as far as it has them: encoder_depth, encoder_output_stride, decoder_channels,
         decoder_attention_type, decoder_pab_channels, decoder_atrous_rates, decoder_aspp_dropout,
@@ -161,8 +165,8 @@ def build_segmenter(
     _check_encoder(encoder)
     arguments = {"encoder_name": encoder, "classes": n_classes, **_checked(parameters)}
     try:
-        body, adapter = _assemble(network, arguments, in_channels, encoder_weights)
-        smallest = _smallest_px(body, 3 if adapter is not None else in_channels)
+        body, before = _assemble(network, arguments, in_channels, encoder_weights, adapter=bool(adapter))
+        smallest = _smallest_px(body, 3 if before is not None else in_channels)
     except ModelError:
         raise
     except Exception as error:
@@ -174,8 +178,9 @@ def build_segmenter(
     for module in body.decoder.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = _PooledNorm
-    built = Segmenter(body, adapter, dropout, smallest)
-    built.build_parameters = {"encoder": encoder, "dropout": dropout, **parameters}
+    built = Segmenter(body, before, dropout, smallest)
+    own = {} if before is None else {"adapter": True}
+    built.build_parameters = {"encoder": encoder, "dropout": dropout, **own, **parameters}
     return built
 
 
@@ -207,7 +212,7 @@ def _check_encoder(encoder: Any) -> None:
 
 
 def _assemble(
-    network: Callable[..., Any], arguments: dict[str, Any], in_channels: int, weights: str
+    network: Callable[..., Any], arguments: dict[str, Any], in_channels: int, weights: str, *, adapter: bool
 ) -> tuple[Any, nn.Module | None]:
     """Network and, where pretrained weights insist on three channels, the convolution before it."""
     encoder = arguments["encoder_name"]
@@ -216,6 +221,8 @@ def _assemble(
     state = None if weights == "none" else read_encoder_weights(encoder, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if state is None and adapter and in_channels != 3:
+            return network(in_channels=3, encoder_weights=None, **arguments), nn.Conv2d(in_channels, 3, kernel_size=1)
         if state is None:
             return network(in_channels=in_channels, encoder_weights=None, **arguments), None
         body = network(in_channels=3, encoder_weights=None, **arguments)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.errors import ConfigError, ModelError
-from thermo_qc.models.calibrated import checked_temperature, checked_threshold, tempered
+from thermo_qc.models.calibrated import checked_spread, checked_temperature, checked_threshold, tempered
 from thermo_qc.models.classical import Classical
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
@@ -93,6 +93,7 @@ class TrainedModel:
 
         checked_temperature(self.metadata)
         checked_threshold(self.metadata)
+        checked_spread(self.metadata)
 
     @property
     def n_classes(self) -> int:
@@ -234,7 +235,7 @@ class TrainedModel:
             return ModelView(probability=probability, depth_mm=unknown, depth_std_mm=unknown, share=share)
         length_mm = np.sqrt(sequence.material.diffusivity_through_mm2_s * float(sequence.times_s[-1]))
         depth = (length_mm * np.exp(outputs[self.n_classes])).astype(np.float32)
-        relative = float(self.metadata.get("depth_spread", 1.0)) * np.exp(0.5 * outputs[self.n_classes + 1])
+        relative = checked_spread(self.metadata) * np.exp(0.5 * outputs[self.n_classes + 1])
         return ModelView(
             probability=probability, depth_mm=depth, depth_std_mm=(depth * relative).astype(np.float32), share=share
         )

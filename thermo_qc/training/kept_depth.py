@@ -56,7 +56,7 @@ class DepthKeepingModule(SegmentationModule):
         if not bool(defect.any()):
             return loss
         with torch.no_grad():
-            known = self._teacher[0](inputs)[:, n_classes:]
-        difference = (outputs[:, n_classes:] - known).movedim(1, -1)[defect].float()
+            known = self._teacher[0](inputs)[:, -2:]  # it may know other classes
+        difference = (outputs[:, -2:] - known).movedim(1, -1)[defect].float()
         total: Tensor = loss + difference.square().mean()
         return total

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ def run(
     with locked(output, break_lock=None):
         _same_corpus(output, content)
         write_json(output / CORPUS_FILE, {"config": content, "n_plates": 0, "plates": []})
-        missing = [i for i in range(n_plates) if not _facts_path(output, i).is_file()]
+        missing = [number for number in range(n_plates) if _facts(output, number) is None]
         done = n_plates - len(missing)
         if progress is not None:
             progress(done, n_plates)
@@ -130,11 +131,8 @@ def run(
 def _finish(output: Path, content: dict[str, Any], n_plates: int) -> list[CorpusPlate]:
     """Write the list of all plates that are there, which may be more than this run asked for."""
     there = len(list(output.glob("plate_*.json")))
-    plates = [
-        json.loads(_facts_path(output, number).read_text(encoding="utf-8"))
-        for number in range(max(n_plates, there))
-        if _facts_path(output, number).is_file()
-    ]
+    found = [_facts(output, number) for number in range(max(n_plates, there))]
+    plates = [facts for facts in found if facts is not None]
     write_json(output / CORPUS_FILE, {"config": content, "n_plates": len(plates), "plates": plates})
     if content.get("camera") is not None:
         write_text(output / MANIFEST_FILE, yaml.safe_dump({"recordings": _entries(plates)}, sort_keys=False))
@@ -152,8 +150,8 @@ def _entries(plates: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _same_corpus(output: Path, content: dict[str, Any]) -> None:
     path = output / CORPUS_FILE
-    if not path.is_file():
-        return
+    if not path.is_file() or not any(output.glob("plate_*.json")):
+        return  # nothing was simulated yet
     try:
         written = json.loads(path.read_text(encoding="utf-8"))["config"]
         known = CorpusConfig.model_validate(written).model_dump(mode="json")  # what is new since then has its default
@@ -178,6 +176,7 @@ def read_corpus(folder: Path) -> list[CorpusPlate]:
     path = folder / CORPUS_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        CorpusConfig.model_validate(content["config"])
         entries = [
             CorpusPlate(
                 path=folder / str(plate["file"]).replace("/", "").replace("\\", ""),
@@ -191,7 +190,9 @@ def read_corpus(folder: Path) -> list[CorpusPlate]:
             f"{folder} holds no {CORPUS_FILE}; make a corpus with: thermo-qc simulate CORPUS.yaml -n 200 -o {folder}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no list of simulated plates ({error}); simulate the corpus again") from error
+        raise InputError(
+            f"{path} is no list of simulated plates ({error}); simulate the corpus into another folder"
+        ) from error
     missing = [entry.path.name for entry in entries if not entry.path.is_file()]
     if not entries or missing:
         what = f"{missing[0]} is missing" if missing else "it holds no finished plates"
@@ -336,6 +337,17 @@ def _nearer_to_others(index: NDArray[np.int16], number: int, others: NDArray[np.
 
     mine = distance_transform_edt(index != number)
     return np.asarray(distance_transform_edt(~others) < mine)
+
+
+def _facts(folder: Path, number: int) -> dict[str, Any] | None:
+    """Facts of a plate that is there with its recording; None where either is missing or cut short."""
+    path = _facts_path(folder, number)
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        with h5py.File(path.with_suffix(".h5")):  # refuses what was cut short
+            return facts if isinstance(facts, dict) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _facts_path(folder: Path, number: int) -> Path:
