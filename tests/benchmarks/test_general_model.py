@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from general_scores import Score, at_rate, pooled, score_recording
+from scipy import ndimage
 
 from thermo_qc.config import SimulationConfig, load_config
 from thermo_qc.evaluation import InspectionSetup, plate_detectability
@@ -133,6 +134,37 @@ def test_third_party_simulations(name: str, models: tuple[TrainedModel, ...]) ->
         f"noise {20 / np.sqrt(late.sum()):.1f} mK; IoU of the best threshold, chosen with the truth: "
         f"{_best_overlap(noisy_mean, true):.2f}, blurred by 5 px {blurred:.2f}"
     )
+
+
+def test_real_sequence(home: Path, models: tuple[TrainedModel, ...]) -> None:
+    """Draws what the model calls beside what an eye sees; the recording may not be copied, nor its picture shipped."""
+    path = ROOT.parent / "shared" / "data" / "real" / "cfrp_pulsed_60x105x120.mat"
+    if not path.is_file():
+        pytest.skip("the real recording is not here")
+    from matplotlib.figure import Figure
+
+    sequence = read_sequence(path, frame_rate_hz=30, heating_stop_s=0)
+    prediction = predict_sequence(models, sequence, tta=TTA)
+    mean = np.asarray(sequence.frames[15:56, :, :], dtype=np.float32).mean(axis=0)
+    flat = mean - cv2.GaussianBlur(mean, (0, 0), 20)
+    figure = Figure(figsize=(15, 4.4), layout="constrained")
+    panels: list[tuple[np.ndarray, str, str, tuple[float, float] | None]] = [
+        (mean, "mean of frames 15 to 55", "counts", None),
+        (flat, "less its smooth background", "counts", (float(np.percentile(flat, 1)), float(np.percentile(flat, 99)))),
+        (1 - prediction.probability[0], "called inside the lines", "probability of a defect", (0.0, 1.0)),
+    ]
+    for axes, (image, title, unit, limits) in zip(figure.subplots(1, 3), panels, strict=True):
+        low, high = limits or (None, None)
+        shown = axes.imshow(image, cmap="inferno", vmin=low, vmax=high)
+        axes.set(title=title, xlabel="column, px", ylabel="row, px")
+        figure.colorbar(shown, ax=axes, label=unit, shrink=0.8)
+    axes.contour(prediction.defect, [0.5], colors="w", linewidths=1)
+    home.mkdir(parents=True, exist_ok=True)
+    figure.savefig(home / "real_sequence.png", dpi=90)
+    labels, number = ndimage.label(prediction.defect, np.ones((3, 3)))
+    areas = sorted(np.bincount(labels.ravel())[1:].tolist(), reverse=True)
+    print(f"\n{path.name}: {number} regions of {areas} px; {home / 'real_sequence.png'}")
+    assert number > 0
 
 
 def _best_overlap(image: np.ndarray, true: np.ndarray) -> float:
