@@ -49,7 +49,7 @@ def test_what_is_kept_cannot_be_written_to(recording: Recording) -> None:
             array[...] = 0
 
 
-def test_parts_and_files_are_prepared_anew(recording: Recording, tmp_path: Path) -> None:
+def test_parts_are_prepared_anew_and_of_files_the_latest_is_kept(recording: Recording, tmp_path: Path) -> None:
     sequence = recording()
     region = np.zeros(sequence.frame_shape, dtype=bool)
     region[4:20, 4:20] = True
@@ -57,9 +57,13 @@ def test_parts_and_files_are_prepared_anew(recording: Recording, tmp_path: Path)
     assert prepare_once(sequence, time=TIME, region=region) is not part
     assert not part.valid[~region].any() and part.values.flags.writeable
     write_sequence(sequence, tmp_path / "recording.h5")
-    filed = read_sequence(tmp_path / "recording.h5")
-    assert filed.is_lazy
-    assert prepare_once(filed, time=TIME) is not prepare_once(filed, time=TIME)
+    first, second = (read_sequence(tmp_path / "recording.h5") for _ in range(2))
+    assert first.is_lazy
+    kept = prepare_once(first, time=TIME)
+    assert prepare_once(first, time=TIME) is kept
+    assert prepare_once(second, time=TIME) is not kept  # takes its place
+    assert prepare_once(first, time=TIME) is not kept
+    np.testing.assert_array_equal(prepare_once(first, time=TIME).values, kept.values)
 
 
 def test_the_result_goes_with_its_recording(recording: Recording) -> None:

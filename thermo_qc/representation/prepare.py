@@ -132,14 +132,23 @@ def prepare(
 def _once(
     function: Callable[Concatenate[ThermalSequence, P], Prepared],
 ) -> Callable[Concatenate[ThermalSequence, P], Prepared]:
-    """Keep what a function makes of a recording in memory, by its other arguments, as long as the recording lives."""
+    """Keep what a function makes of a recording in memory, by its other arguments, as long as the recording lives.
+
+    Of recordings that lie in a file the latest is kept.
+    """
     kept: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
+    latest: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
 
     @wraps(function)
     def remembered(sequence: ThermalSequence, /, *arguments: P.args, **options: P.kwargs) -> Prepared:
-        if sequence.is_lazy or not all(isinstance(value, Hashable) for value in (*arguments, *options.values())):
+        if not all(isinstance(value, Hashable) for value in (*arguments, *options.values())):
             return function(sequence, *arguments, **options)
-        known, key = kept.setdefault(sequence, {}), (arguments, *sorted(options.items()))
+        if sequence.is_lazy and sequence not in latest:
+            latest.clear()
+        known, key = (
+            (latest if sequence.is_lazy else kept).setdefault(sequence, {}),
+            (arguments, *sorted(options.items())),
+        )
         if key not in known:
             known[key] = function(sequence, *arguments, **options)
             for values in vars(known[key]).values():
@@ -152,7 +161,8 @@ def _once(
 
 prepare_once = _once(prepare)
 """`prepare` for all folds and models that see a recording alike: the result is kept as long as the sequence lives, and
-cannot be written to. Recordings that lie in a file and parts of a recording (`region`) are prepared anew each time.
+cannot be written to. Of recordings that lie in a file only the latest is kept; parts of a recording (`region`) are
+prepared anew each time.
 """
 
 
