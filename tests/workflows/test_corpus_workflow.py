@@ -272,6 +272,14 @@ def test_a_model_of_two_corpora_knows_both(home: Path, tmp_path: Path) -> None:
         (["train", "train.yaml", "-o", "new", "--manifest", "x.yaml"], "the configuration trains on a corpus"),
         (["train", "train.yaml", "-o", "new", "--corpus", "broken"], "is no list of simulated plates"),
         (["train", "train.yaml", "-o", "new", "--corpus", "half"], "is half written: plate_00001.h5 is missing"),
+        (
+            ["train", "train.yaml", "-o", "new", "--set", "model.parameters.curve_width=[8]"],
+            "no parameter 'curve_width'",
+        ),
+        (
+            ["simulate", "corpus.yaml", "-n", "3", "-o", "corpus", "--overwrite"],
+            "-n adds plates to a corpus and replaces",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

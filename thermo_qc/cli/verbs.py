@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from thermo_qc.cli.batch_verbs import memory_bytes
 from thermo_qc.cli.progress import progress_bar
-from thermo_qc.errors import ConfigError, ThermoQCError
+from thermo_qc.errors import ConfigError, InputError, ThermoQCError
 
 if TYPE_CHECKING:
     from thermo_qc.evaluation import InspectionSetup
@@ -162,6 +162,8 @@ def simulate(arguments: Namespace) -> int:
 def _simulate_corpus(arguments: Namespace) -> int:
     from thermo_qc.workflows import corpus
 
+    if arguments.overwrite:
+        raise InputError("-n adds plates to a corpus and replaces none; leave --overwrite out, or name another folder")
     with progress_bar("plate") as show:
         plates = corpus.run(
             arguments.config,
@@ -239,7 +241,6 @@ def train(arguments: Namespace) -> int:
 
 
 def _train_on_corpus(arguments: Namespace) -> int:
-    from thermo_qc.errors import ConfigError
     from thermo_qc.workflows import train_corpus
 
     options = _training(arguments)

@@ -24,10 +24,7 @@ def checked_temperature(metadata: Mapping[str, Any]) -> float:
     ModelError
         When it is no positive number.
     """
-    value = metadata.get("temperature", 1.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ModelError(f"the model's temperature is {value!r}, expected a number above 0; calibrate the model again")
-    return float(value)
+    return _checked(metadata, "temperature", 1.0, math.inf, "a number above 0")
 
 
 def checked_spread(metadata: Mapping[str, Any]) -> float:
@@ -38,10 +35,7 @@ def checked_spread(metadata: Mapping[str, Any]) -> float:
     ModelError
         When it is no positive number.
     """
-    value = metadata.get("depth_spread", 1.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ModelError(f"the model's depth_spread is {value!r}, expected a number above 0; calibrate the model again")
-    return float(value)
+    return _checked(metadata, "depth_spread", 1.0, math.inf, "a number above 0")
 
 
 def checked_threshold(metadata: Mapping[str, Any]) -> float:
@@ -52,11 +46,13 @@ def checked_threshold(metadata: Mapping[str, Any]) -> float:
     ModelError
         When it is no share between 0 and 1.
     """
-    value = metadata.get("defect_threshold", 0.5)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise ModelError(
-            f"the model's defect_threshold is {value!r}, expected a number between 0 and 1; calibrate the model again"
-        )
+    return _checked(metadata, "defect_threshold", 0.5, 1.0, "a number between 0 and 1")
+
+
+def _checked(metadata: Mapping[str, Any], name: str, usual: float, below: float, expected: str) -> float:
+    value = metadata.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < below:
+        raise ModelError(f"the model's {name} is {value!r}, expected {expected}; calibrate the model again")
     return float(value)
 
 

@@ -145,10 +145,8 @@ def _once(
             return function(sequence, *arguments, **options)
         if sequence.is_lazy and sequence not in latest:
             latest.clear()
-        known, key = (
-            (latest if sequence.is_lazy else kept).setdefault(sequence, {}),
-            (arguments, *sorted(options.items())),
-        )
+        known = (latest if sequence.is_lazy else kept).setdefault(sequence, {})
+        key = (arguments, *sorted(options.items()))
         if key not in known:
             known[key] = function(sequence, *arguments, **options)
             for values in vars(known[key]).values():

@@ -190,8 +190,9 @@ def read_corpus(folder: Path) -> list[CorpusPlate]:
             f"{folder} holds no {CORPUS_FILE}; make a corpus with: thermo-qc simulate CORPUS.yaml -n 200 -o {folder}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} is no list of simulated plates ({error}); simulate the corpus into another folder"
+            f"{path} is no list of simulated plates ({reason}); simulate the corpus into another folder"
         ) from error
     missing = [entry.path.name for entry in entries if not entry.path.is_file()]
     if not entries or missing:
