@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from thermo_qc.errors import ConfigError, UnknownNameError
 from thermo_qc.models import CURVE_MODELS, build_curve_network, parameter_count
+from thermo_qc.models.curve.convolutional import pool
 
 TINY = {
     "mlp": {"widths": [16]},
@@ -86,6 +87,8 @@ def test_a_temporal_network_looks_back_as_far_as_it_says():
         ("lstm", {"hidden": 8, "layers": 1, "bidirectional": True, "dropout": 0.2}),
         ("cnn1d", {"channels": [4, 6], "kernel": 3, "batch_norm": False, "pooling": "mean"}),
         ("cnn1d", {"channels": [4], "kernel": 1, "pooling": "max", "dropout": 0.3}),
+        ("cnn1d", {"channels": [4, 6, 8], "kernel": 3, "halve": True, "pooling": "segments"}),
+        ("rescnn1d", {"channels": [4], "kernels": [3], "pooling": "segments"}),
         ("mlp", {"widths": [6, 5], "batch_norm": False, "dropout": 0.2}),
         ("rnn", {"hidden": 5, "layers": 2, "bidirectional": True, "dropout": 0.1}),
         ("gru", {"hidden": 5, "layers": 1, "bidirectional": False}),
@@ -102,6 +105,27 @@ def test_every_parameter_shapes_the_network(name, parameters):
     loss = network(torch.randn(4, 10, 2)).square().mean()
     loss.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("n_steps", [16, 21])
+def test_segments_are_means_of_eighths_of_the_time(n_steps):
+    features = torch.randn(3, 2, n_steps)
+    expected = torch.nn.functional.adaptive_avg_pool1d(features, 8).flatten(1)
+    assert torch.allclose(pool(features, "segments"), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pooling", "tells"), [("mean_max", False), ("segments", True)])
+def test_segments_keep_when_something_happened(pooling, tells):
+    options = {"channels": [4], "kernel": 1, "pooling": pooling, "batch_norm": False}
+    network = build_curve_network("cnn1d", n_steps=16, n_channels=1, n_classes=2, **options).eval()
+    curves = torch.randn(2, 16, 1)
+    assert torch.allclose(network(curves), network(curves.flip(1)), atol=1e-5) != tells
+
+
+def test_halving_leaves_half_of_the_steps_to_every_further_convolution():
+    options = {"channels": [4, 5, 6], "kernel": 3, "halve": True}
+    network = build_curve_network("cnn1d", n_steps=20, n_channels=1, n_classes=2, **options)
+    assert network.features(torch.randn(1, 1, 20)).shape == (1, 6, 5)
 
 
 @pytest.mark.parametrize("name", sorted(CURVE_MODELS))
@@ -141,6 +165,8 @@ def test_a_network_learns_when_a_curve_rises_early_or_late(name):
         ("cnn1d", {"channels": 32}, ConfigError, "expected a list"),
         ("cnn1d", {"kernel": 4}, ConfigError, "'kernel' is 4"),
         ("cnn1d", {"pooling": "men"}, ConfigError, "did you mean 'mean'"),
+        ("cnn1d", {"channels": [4] * 4, "halve": True}, ConfigError, "5 steps cannot be halved 3 times; use fewer"),
+        ("cnn1d", {"halve": 2}, ConfigError, "'halve' is 2, expected true or false"),
         ("rescn1d", {}, UnknownNameError, "unknown curve model 'rescn1d'; did you mean 'rescnn1d'"),
         ("rescnn1d", {"kernels": [4]}, ConfigError, "'kernels' is 4"),
         ("mlp", {"widths": []}, ConfigError, "expected a list of 1 to 12 whole numbers"),

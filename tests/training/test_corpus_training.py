@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from thermo_qc.config import CorpusExperimentConfig
@@ -22,6 +23,7 @@ from thermo_qc.training import AcquisitionRanges, SimulatedPlate, dense, draw_ac
 from thermo_qc.training.acquisitions import _texture
 from thermo_qc.training.calibration import best_threshold, fit_scaling
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
+from thermo_qc.training.module import DenseModule
 
 GFRP = Material(
     name="GFRP",
@@ -265,6 +267,75 @@ def test_curve_networks_on_stacks_see_no_further_than_their_squares() -> None:
     assert changed[6, 6] and rows.min() == columns.min() == 4 and rows.max() == columns.max() == 8
     with pytest.raises(ConfigError, match="pixel_curves reads two residuals in every bin and 7 facts, got 32"):
         PixelCurves(32, 4)
+
+
+def test_a_network_on_pixels_computes_those_that_are_wanted_alone() -> None:
+    network = PixelCurves(39, 4, core="cnn1d", core_parameters={"channels": [5]}, radii=(1, 3)).eval()
+    stack = torch.randn(2, 39, 9, 11)
+    stack[:, 32] = 1.0
+    wanted = torch.rand(2, 9, 11) < 0.3
+    whole, part = network(stack), network(stack, wanted)
+    assert torch.allclose(part.permute(0, 2, 3, 1)[wanted], whole.permute(0, 2, 3, 1)[wanted], atol=1e-5)
+    assert torch.all(part.permute(0, 2, 3, 1)[~wanted] == 0)
+    assert torch.all(network(stack, torch.zeros_like(wanted)) == 0)
+
+
+def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
+    network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]})
+    images, valid = torch.randn(1, 32, 8, 9), (torch.rand(1, 1, 8, 9) < 0.7).float()
+    (found,) = network._rest(images, valid)
+    for row, column in ((0, 0), (4, 4), (7, 8)):
+        square = (..., slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3))
+        mean = (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))
+        inside = valid[..., row, column]
+        assert torch.allclose(found[..., row, column], images[..., row, column] - inside * mean, atol=1e-5)
+
+
+def test_a_clock_tells_pixels_when_something_happened() -> None:
+    stack = torch.randn(1, 39, 6, 6)
+    stack[:, 32] = 1.0
+    turned = torch.cat([stack[:, :16].flip(1), stack[:, 16:32].flip(1), stack[:, 32:]], dim=1)
+    for clock in (False, True):
+        torch.manual_seed(0)
+        network = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [6], "kernel": 1}, clock=clock).eval()
+        assert torch.allclose(network(stack), network(turned), atol=1e-5) != clock
+
+
+def test_pixels_that_count_are_sampled_in_and_next_to_defects() -> None:
+    labels = np.zeros((40, 40), dtype=np.float32)
+    labels[10:14, 10:15], labels[0], labels[30:, 30:] = 1, 255, 255
+    sampled = dense._sampled(labels, 200, np.random.default_rng(0))
+    assert np.count_nonzero(sampled != 255) == 200
+    assert np.all((sampled == labels) | (sampled == 255)) and np.count_nonzero(sampled == 1) == 20
+    near = np.zeros(labels.shape, dtype=bool)
+    near[6:18, 6:19] = True
+    assert np.count_nonzero(near & (sampled == 0)) >= 50
+    assert np.array_equal(sampled, dense._sampled(labels, 200, np.random.default_rng(0)))
+    assert np.array_equal(dense._sampled(labels, 5000, np.random.default_rng(0)), labels)
+    sound = np.zeros((9, 9), dtype=np.float32)
+    assert np.count_nonzero(dense._sampled(sound, 30, np.random.default_rng(0)) == 0) == 30
+
+
+def test_a_training_on_pixels_counts_those_it_samples() -> None:
+    options = {"representation": RECIPE, "ranges": AcquisitionRanges(), "batch_size": 1, "samples_per_epoch": 2}
+    batches = AcquisitionBatches([plate(0), plate(3)], **options, crop_px=16, seed=4, n_pixels=60)
+    for stacks, targets in batches:
+        assert stacks.shape == (1, 39, 16, 16) and (targets[:, 0] != 255).sum() == 60
+    network = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [4], "batch_norm": False})
+    seen: list[int] = []
+    network.core.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    loss = DefectAndDepthLoss()
+    module = DenseModule(
+        network, loss=loss, make_optimiser=torch.optim.SGD, rate_factor=lambda *_: 1.0, class_names=("sound", "defect")
+    )
+    found = module.batch_loss(stacks, targets)
+    assert seen == [60]
+    assert torch.allclose(found, loss(network(stacks), targets), atol=1e-5)
+
+
+def test_sampled_pixels_are_for_networks_on_pixels() -> None:
+    with pytest.raises(ValidationError, match="pixels_per_sample is for pixel_curves, 'curve_unet' looks at whole"):
+        CorpusExperimentConfig(name="x", corpus="c", train={"pixels_per_sample": 100})
 
 
 def test_training_on_a_corpus(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from thermo_qc.config.base import Strict
 from thermo_qc.config.corpus import Pair, PairFromZero
@@ -49,6 +49,7 @@ class CorpusTrainConfig(Strict):
     samples_per_epoch: PositiveInt = 300
     batch_size: PositiveInt = 3
     crop_px: PositiveInt = 96
+    pixels_per_sample: PositiveInt | None = None  # of each crop, for pixel_curves; all of them without it
     learning_rate: PositiveFloat = 2e-3
     weight_decay: NonNegativeFloat = 1e-2
     warmup_epochs: int = Field(default=1, ge=0)
@@ -97,3 +98,11 @@ class CorpusExperimentConfig(Strict):
     acquisitions: AcquisitionRangesConfig = AcquisitionRangesConfig()
     model: NetworkConfig = NetworkConfig()
     train: CorpusTrainConfig = CorpusTrainConfig()
+
+    @model_validator(mode="after")
+    def _pixels_are_for_networks_on_pixels(self) -> Self:
+        if self.train.pixels_per_sample is not None and self.model.name != "pixel_curves":
+            raise ValueError(
+                f"train.pixels_per_sample is for pixel_curves, '{self.model.name}' looks at whole crops; leave it out"
+            )
+        return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.models.curve import build_curve_network
-from thermo_qc.models.parameters import integer, integers
+from thermo_qc.models.parameters import integer, integers, switch
 from thermo_qc.representation import N_FACTS
 
 __all__ = ["PixelCurves"]
@@ -35,6 +35,8 @@ class PixelCurves(nn.Module):
         Half sizes of the squares, pixels.
     core_parameters : mapping, optional
         Parameters of the curve network.
+    clock : bool
+        Whether a curve also says at every step how much of the recording has gone by, -1 to 1.
     """
 
     build_parameters: dict[str, Any]
@@ -47,6 +49,7 @@ class PixelCurves(nn.Module):
         core: str = "cnn1d",
         radii: Sequence[int] = (1, 3, 6),
         core_parameters: Mapping[str, Any] | None = None,
+        clock: bool = False,
     ) -> None:
         super().__init__()
         steps, rest = divmod(integer("in_channels", in_channels, 1, 4096) - N_FACTS, 2)
@@ -56,36 +59,55 @@ class PixelCurves(nn.Module):
                 "it with the physical representation"
             )
         self.steps, self.radii = steps, tuple(integers("radii", radii, 1, 64))
+        self.n_outputs = n_classes
+        self.clock = switch("clock", clock)
         self.core = build_curve_network(
             core,
             n_steps=steps,
-            n_channels=2 * (1 + len(self.radii)) + N_FACTS,
+            n_channels=2 * (1 + len(self.radii)) + N_FACTS + self.clock,
             n_classes=n_classes,
             **dict(core_parameters or {}),
         )
 
-    def forward(self, stacks: Tensor) -> Tensor:
-        """Return outputs (B, K, Y, X) of stacks (B, C, Y, X)."""
+    def forward(self, stacks: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Return outputs (B, K, Y, X) of stacks (B, C, Y, X); zeros where `wanted` (B, Y, X) is given and false."""
         batch, _, height, width = stacks.shape
+        stacks = stacks.contiguous(memory_format=torch.channels_last)
         residuals, facts = stacks[:, : 2 * self.steps], stacks[:, 2 * self.steps :]
-        parts = [residuals, *(residuals - self._mean(residuals, facts[:, :1], radius) for radius in self.radii)]
-        images = torch.stack(parts, dim=1).reshape(batch, -1, self.steps, height, width)
-        pixels = images.permute(0, 3, 4, 2, 1).reshape(batch * height * width, self.steps, -1)
-        constant = facts.permute(0, 2, 3, 1).reshape(len(pixels), 1, N_FACTS)
-        size = len(pixels) if torch.is_grad_enabled() else _AT_ONCE
-        outputs = [
-            self.core(torch.cat([part, fact.expand(-1, self.steps, -1)], dim=2))
-            for part, fact in zip(torch.split(pixels, size), torch.split(constant, size), strict=True)
-        ]
-        result: Tensor = torch.cat(outputs).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
-        return result
+        if wanted is None:
+            wanted = torch.ones((batch, height, width), dtype=torch.bool, device=stacks.device)
+        pixels = [image.permute(0, 2, 3, 1)[wanted] for image in (residuals, *self._rest(residuals, facts[:, :1]))]
+        constant = facts.permute(0, 2, 3, 1)[wanted]
+        size = max(1, len(constant)) if torch.is_grad_enabled() else _AT_ONCE
+        outputs = torch.cat(
+            [
+                self.core(self._curves([part[first : first + size] for part in pixels], constant[first : first + size]))
+                for first in range(0, len(constant), size)
+            ]
+            or [stacks.new_zeros((0, self.n_outputs))]
+        )
+        result = outputs.new_zeros((batch, height, width, self.n_outputs))
+        result[wanted] = outputs
+        return result.permute(0, 3, 1, 2)
 
-    @staticmethod
-    def _mean(images: Tensor, valid: Tensor, radius: int) -> Tensor:
-        """Mean over the pixels of the plate in the square around each pixel."""
-        edge = 2 * radius + 1
+    def _curves(self, pixels: Sequence[Tensor], facts: Tensor) -> Tensor:
+        """Curves (N, T, C) of pixels (N, 2T) of each part and facts (N, F)."""
+        parts = [part.reshape(-1, 2, self.steps) for part in pixels]
+        parts.append(facts[:, :, None].expand(-1, -1, self.steps))
+        if self.clock:
+            gone = torch.linspace(-1.0, 1.0, self.steps, dtype=facts.dtype, device=facts.device)
+            parts.append(gone.expand(len(facts), 1, -1))
+        return torch.cat(parts, dim=1).transpose(1, 2)
 
-        def pooled(values: Tensor) -> Tensor:
-            return functional.avg_pool2d(values, edge, stride=1, padding=radius)
+    def _rest(self, images: Tensor, valid: Tensor) -> Iterator[Tensor]:
+        """Images less their mean over the pixels of the plate in the square around each pixel, for every radius."""
+        inside = images * valid
+        for radius in self.radii:
+            yield images - _mean(inside, radius) / _mean(valid, radius).clamp_min(1e-6) * valid
 
-        return pooled(images * valid) / pooled(valid).clamp_min(1e-6) * valid
+
+def _mean(images: Tensor, radius: int) -> Tensor:
+    """Mean over squares, rows first: what lies outside counts as 0."""
+    edge = 2 * radius + 1
+    rows = functional.avg_pool2d(images, (1, edge), stride=1, padding=(0, radius))
+    return functional.avg_pool2d(rows, (edge, 1), stride=1, padding=(radius, 0))

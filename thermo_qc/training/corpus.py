@@ -25,7 +25,7 @@ from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress, fit_network
 from thermo_qc.training.helps import WeightAverage
-from thermo_qc.training.module import SegmentationModule
+from thermo_qc.training.module import DenseModule
 from thermo_qc.training.schedules import ScheduleOptions, learning_rate_factor
 from thermo_qc.training.transfer import fill_corpus_network
 
@@ -112,6 +112,7 @@ def train_on_corpus(
         crop_px=train.crop_px,
         seed=experiment.seed,
         threads=train.draw_threads,
+        n_pixels=train.pixels_per_sample,
     )
     folder.mkdir(parents=True, exist_ok=True)
     gpus = [where.index or 0] if where.type == "cuda" else []
@@ -158,10 +159,10 @@ def train_on_corpus(
     return model
 
 
-def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signature: str) -> SegmentationModule:
+def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signature: str) -> DenseModule:
     train = experiment.train
     options = ScheduleOptions(epochs=train.epochs, warmup_epochs=train.warmup_epochs, minimum_factor=0.01)
-    return SegmentationModule(
+    return DenseModule(
         network,
         loss=DefectAndDepthLoss(
             defect_weight=train.defect_weight, dice=train.dice, depth=train.depth, depth_beta=train.depth_beta

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import threadpoolctl
 import torch
@@ -20,6 +21,7 @@ from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, Simulated
 __all__ = ["AcquisitionBatches", "DefectAndDepthLoss"]
 
 _AHEAD = 6
+_NEAR_PX = 4
 _LOG_VARIANCE = (-7.0, 3.0)
 _SMOOTH = 5.0
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -95,6 +97,9 @@ class AcquisitionBatches:
         Of all draws.
     threads : int
         Threads that draw ahead of the training.
+    n_pixels : int, optional
+        Pixels of each crop that count, for networks that look at each pixel apart: up to a quarter of them in defects,
+        a quarter next to one, the others anywhere. All of them without it.
     """
 
     def __init__(
@@ -108,11 +113,13 @@ class AcquisitionBatches:
         crop_px: int,
         seed: int,
         threads: int = 1,
+        n_pixels: int | None = None,
     ) -> None:
         self.plates, self.representation, self.ranges = list(plates), representation, ranges
         self.batch_size, self.n_batches = batch_size, max(1, samples_per_epoch // batch_size)
         self.batches = [slice(first * batch_size, (first + 1) * batch_size) for first in range(self.n_batches)]
         self.crop_px, self.seed, self.threads, self.epoch = crop_px, seed, threads, 0
+        self.n_pixels = n_pixels
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -121,7 +128,10 @@ class AcquisitionBatches:
         """Draw one crop: stack (C, P, P) and target (3, P, P)."""
         rng = np.random.default_rng([self.seed, epoch, 1 + index])
         drawn = draw_acquisition(self.plates[plate], rng, self.representation, self.ranges)
-        return _turned(_cropped(drawn, self.crop_px, rng), rng)
+        stack, target = _turned(_cropped(drawn, self.crop_px, rng), rng)
+        if self.n_pixels is not None:
+            target[0] = _sampled(target[0], self.n_pixels, rng)
+        return stack, target
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, size = self.epoch, self.batch_size
@@ -165,3 +175,16 @@ def _turned(pair: Pair, rng: np.random.Generator) -> Pair:
     turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
     stack, target = (np.rot90(part[..., ::-1] if mirrored else part, turns, axes=(1, 2)) for part in pair)
     return np.ascontiguousarray(stack), np.ascontiguousarray(target)
+
+
+def _sampled(labels: NDArray[np.float32], n_pixels: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Leave out all labels but `n_pixels`: defects, what is next to them, and the rest."""
+    usable = labels != IGNORE_LABEL
+    defect = (labels == 1).astype(np.uint8)
+    near = cv2.dilate(defect, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _NEAR_PX + 1,) * 2)) > defect
+    chosen = np.zeros(labels.shape, dtype=bool)
+    for part, number in ((defect > 0, n_pixels // 4), (near & usable, n_pixels // 4), (usable, n_pixels)):
+        left = np.flatnonzero(part & ~chosen)
+        count = min(left.size, number, n_pixels - int(chosen.sum()))
+        chosen.flat[rng.choice(left, size=count, replace=False)] = True
+    return np.where(chosen, labels, np.float32(IGNORE_LABEL))

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from thermo_qc.evaluation import pixel_metrics
+from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.helps import GradientNoise
 from thermo_qc.training.optimisers import l1_penalty
 
-__all__ = ["CurveModule", "SegmentationModule", "confusion_of"]
+__all__ = ["CurveModule", "DenseModule", "SegmentationModule", "confusion_of"]
 
 VALIDATION_FIGURES = ("accuracy", "balanced_accuracy", "defect_iou", "defect_f1")
 
@@ -157,6 +158,17 @@ class SegmentationModule(CurveModule):
     def on_fit_start(self) -> None:
         """Lay the weights out like the stacks."""
         self.network.to(memory_format=torch.channels_last)
+
+
+class DenseModule(SegmentationModule):
+    """Trains a network of classes and depths on (B, 3, Y, X) targets; pixels that count for nothing may be left out."""
+
+    def batch_loss(self, inputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of one batch; a network that looks at pixels apart computes those that count alone."""
+        if not isinstance(self.network, PixelCurves):
+            return super().batch_loss(inputs, target)
+        loss: Tensor = self.loss(self.network(inputs, target[:, 0] != IGNORE_LABEL), target)
+        return loss
 
 
 def _mean(parts: Sequence[tuple[Tensor, int]]) -> float:

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thermo_qc.errors import ConfigError
 from thermo_qc.models.curve.base import CurveNetwork
 from thermo_qc.models.parameters import integer, integers, one_of, switch
 
-__all__ = ["CNN1D", "POOLINGS", "ResCNN1D", "odd", "pool"]
+__all__ = ["CNN1D", "POOLINGS", "ResCNN1D", "odd", "pool", "pooled_size"]
 
-POOLINGS = ("mean", "max", "mean_max")
+POOLINGS = ("mean", "max", "mean_max", "segments")
+_SEGMENTS = 8
 
 
 def odd(name: str, value: int) -> int:
@@ -22,7 +24,12 @@ def odd(name: str, value: int) -> int:
 
 
 def pool(features: Tensor, pooling: str) -> Tensor:
-    """Pool features (N, F, T) over time: (N, F), or (N, 2F) for "mean_max"."""
+    """Pool features (N, F, T) over time: (N, F), (N, 2F) for "mean_max", (N, 8F) for "segments"."""
+    if pooling == "segments":
+        if features.shape[2] % _SEGMENTS:
+            return functional.adaptive_avg_pool1d(features, _SEGMENTS).flatten(1)
+        parts = features.reshape(*features.shape[:2], _SEGMENTS, -1)
+        return parts.mean(dim=3).flatten(1)  # the same, many times as fast
     pooled = []
     if pooling in {"mean", "mean_max"}:
         pooled.append(features.mean(dim=2))
@@ -31,8 +38,13 @@ def pool(features: Tensor, pooling: str) -> Tensor:
     return torch.cat(pooled, dim=1)
 
 
+def pooled_size(width: int, pooling: str) -> int:
+    """Return the number of features that `pool` makes of `width`."""
+    return width * {"mean_max": 2, "segments": _SEGMENTS}.get(pooling, 1)
+
+
 class CNN1D(CurveNetwork):
-    """Convolutions along time and global pooling.
+    """Convolutions along time and pooling.
 
     Parameters
     ----------
@@ -46,8 +58,10 @@ class CNN1D(CurveNetwork):
         Batch normalisation after each convolution.
     dropout : float
         Dropout before the classifier, 0 to below 1.
-    pooling : {"mean", "max", "mean_max"}
-        Global pooling over time.
+    pooling : {"mean", "max", "mean_max", "segments"}
+        Pooling over all of the time, or the means of its eighths, which keep when something happened.
+    halve : bool
+        Whether each convolution but the first moves on by two steps, so that half of them are left.
 
     References
     ----------
@@ -66,15 +80,21 @@ class CNN1D(CurveNetwork):
         batch_norm: bool = True,
         dropout: float = 0.0,
         pooling: str = "mean_max",
+        halve: bool = False,
     ) -> None:
         widths = integers("channels", channels, 1, 2048)
         one_of("pooling", pooling, POOLINGS)
-        super().__init__(widths[-1] * (2 if pooling == "mean_max" else 1), n_classes, dropout)
+        super().__init__(pooled_size(widths[-1], pooling), n_classes, dropout)
         odd("kernel", kernel)
         self.pooling = pooling
+        if switch("halve", halve) and n_steps < 2 ** (len(widths) - 1):
+            raise ConfigError(
+                f"{n_steps} steps cannot be halved {len(widths) - 1} times; use fewer convolutions, or halve: false"
+            )
         blocks: list[nn.Module] = []
         for before, after in zip((n_channels, *widths[:-1]), widths, strict=True):
-            blocks.append(nn.Conv1d(before, after, kernel, padding=kernel // 2, bias=not batch_norm))
+            stride = 2 if halve and blocks else 1
+            blocks.append(nn.Conv1d(before, after, kernel, stride, kernel // 2, bias=not batch_norm))
             if switch("batch_norm", batch_norm):
                 blocks.append(nn.BatchNorm1d(after))
             blocks.append(nn.ReLU())
@@ -121,8 +141,8 @@ class ResCNN1D(CurveNetwork):
         Odd lengths of the kernels within each block, time steps.
     dropout : float
         Dropout before the classifier, 0 to below 1.
-    pooling : {"mean", "max", "mean_max"}
-        Global pooling over time.
+    pooling : {"mean", "max", "mean_max", "segments"}
+        As for `CNN1D`.
 
     References
     ----------
@@ -144,7 +164,7 @@ class ResCNN1D(CurveNetwork):
         widths = integers("channels", channels, 1, 2048)
         lengths = [odd("kernels", kernel) for kernel in integers("kernels", kernels, 1, 63)]
         one_of("pooling", pooling, POOLINGS)
-        super().__init__(widths[-1] * (2 if pooling == "mean_max" else 1), n_classes, dropout)
+        super().__init__(pooled_size(widths[-1], pooling), n_classes, dropout)
         self.pooling = pooling
         self.blocks = nn.Sequential(
             *(
