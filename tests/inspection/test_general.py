@@ -96,6 +96,22 @@ def test_the_same_from_the_command_line(recording: ThermalSequence, tmp_path: Pa
     assert there.model_sha256 == here.model_sha256
 
 
+def test_it_says_which_camera_it_was_not_trained_for(recording: ThermalSequence) -> None:
+    models = load_model("general+general_fine")
+    frames = np.asarray(recording.frames)
+    (few,) = model_doubts(models, recording.with_frames(frames[::4], "thinned", times_s=recording.times_s[::4]))
+    assert few.endswith("frames after the start of the heating, the model was trained from 120 on")
+    faint = recording.ambient_c + 0.05 * (frames - recording.ambient_c)
+    faint += np.random.default_rng(0).normal(0, 0.06, frames.shape)
+    (weak,) = model_doubts(load_model("general"), recording.with_frames(faint.astype(np.float32), "faint"))
+    assert weak.startswith("largest rise / noise of a frame is ") and weak.endswith("trained from 57.1 to 2667")
+    rise = np.linspace(0.0, 4.0, recording.n_frames, dtype=np.float32)[:, None, None]
+    (behind,) = model_doubts(models, recording.with_frames(frames + rise * 2, "transmitted"))
+    assert (
+        behind.startswith("the plate warms on after the heating (to 1.") and "the camera looks at the other" in behind
+    )
+
+
 def test_it_says_where_it_was_not_trained(recording: ThermalSequence) -> None:
     models = load_model("general")
     assert model_doubts(models, recording) == ()

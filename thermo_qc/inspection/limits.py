@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thermo_qc.errors import ModelError
+from thermo_qc.errors import ModelError, ThermoQCError
 from thermo_qc.inspection.loading import shipped_metadata
 from thermo_qc.models import TrainedModel
+from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import ThermalSequence
 
 __all__ = ["model_doubts", "reach_mm"]
 
 _SLACK = 0.05  # of a limit
+_WARMED = 1.15  # heat from the face falls once the lamps are off; bins and after-glow raise it a little
+_NOISELESS = 1e5  # largest rise over noise
 _TINY = 1e-12  # a recording of cold frames alone has no time after the start of the heating
 
 
@@ -31,7 +36,9 @@ def reach_mm(sequence: ThermalSequence) -> float:
     return float(np.sqrt(sequence.material.diffusivity_through_mm2_s * max(float(sequence.times_s[-1]), 0.0)))
 
 
-def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> tuple[str, ...]:
+def model_doubts(
+    models: Sequence[TrainedModel], sequence: ThermalSequence, region: NDArray[np.bool_] | None = None
+) -> tuple[str, ...]:
     """Say where a recording lies outside what the models were trained for, and which model that ships knows it.
 
     Parameters
@@ -40,6 +47,8 @@ def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> t
         Those with limits in their metadata speak; others were trained on recordings of one plate and say nothing.
     sequence : ThermalSequence
         Recording.
+    region : ndarray of bool, shape (Y, X), optional
+        The plate in the frame.
 
     Returns
     -------
@@ -47,26 +56,66 @@ def model_doubts(models: Sequence[TrainedModel], sequence: ThermalSequence) -> t
         One line each; empty when everything is inside.
     """
     lines: list[str] = []
+    seen: list[str] = []
     for model in models:
         lines += [line for line in _nearest(model.metadata, sequence) or () if line not in lines]
-    if lines:
+        seen += [line for line in _signal_doubts(model, sequence, region) if line not in seen]
+    if lines and not seen:  # the models that ship know the same cameras
         knowing = [name for name, metadata in shipped_metadata().items() if _nearest(metadata, sequence) == []]
         lines += [f"{' or '.join(knowing)}, which ships too, was trained for such recordings"] if knowing else []
-    return tuple(lines)
+    return (*lines, *seen)
+
+
+@contextmanager
+def _reading_account() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(
+            f"the model's own account of its training is broken ({type(error).__name__}: {error}); copy the model again"
+        ) from error
 
 
 def _nearest(metadata: Mapping[str, Any], sequence: ThermalSequence) -> list[str] | None:
     """Doubts by the ranges of the corpus that a recording is nearest to; None of models without ranges."""
-    try:
+    with _reading_account():
         doubts = [_doubts(limits, sequence) for limits in _limits(metadata)]
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ModelError(
-            f"the model's own account of its training is broken ({type(error).__name__}: {error}); copy the model again"
-        ) from error
     if not doubts:
         return None
     nearest = min(doubts, key=lambda own: (len(own), sum(excess for _, excess in own)))
     return [line for line, _ in nearest]  # inside the ranges of one corpus is inside
+
+
+def _signal_doubts(model: TrainedModel, sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> list[str]:
+    """Doubts about number of frames, noise, and the side that the camera looks at."""
+    if not isinstance(model.representation, PhysicalRepresentation):
+        return []
+    with _reading_account():
+        plates, cameras = _limits(model.metadata), model.metadata.get("acquisitions")
+        if not plates or cameras is None:
+            return []
+        fewest = int(cameras["n_frames"][0])
+        weakest = min(float(one["peak_rise_k"][0]) for one in plates) / float(cameras["netd_k"][1])
+        strongest = max(float(one["peak_rise_k"][1]) for one in plates) / float(cameras["netd_k"][0])
+    count = int((sequence.times_s > 0).sum())
+    lines = []
+    if count < fewest * (1 - _SLACK):
+        lines.append(f"{count} frames after the start of the heating, the model was trained from {fewest} on")
+    try:
+        signal = model.representation.signal(sequence, region)
+    except ThermoQCError:
+        return lines  # a prediction says why itself
+    if signal.over_noise > _NOISELESS:
+        lines.append("the frames hold no noise (a simulation?), the model was trained with that of a camera")
+    else:
+        what = "largest rise / noise of a frame"
+        lines += [line for line, _ in _outside(what, signal.over_noise, (weakest, strongest), "")]
+    if sequence.excitation.kind != "periodic" and signal.warmed_after > _WARMED:
+        lines.append(
+            f"the plate warms on after the heating (to {signal.warmed_after:.2g} times its rise): the camera looks at "
+            "the other side, or heating_stop_s is early; the model was trained for the heated side"
+        )
+    return lines
 
 
 def _limits(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -121,8 +170,14 @@ def _outside(what: str, value: float, limits: Sequence[float], unit: str) -> lis
     low, high = limits
     if low * (1 - _SLACK) <= value <= high * (1 + _SLACK):
         return []
-    line = f"{what} is {value:.3g} {unit}".rstrip() + f", the model was trained from {low:.3g} to {high:.3g}"
+    line = (
+        f"{what} is {_short(value)} {unit}".rstrip() + f", the model was trained from {_short(low)} to {_short(high)}"
+    )
     return [(line, abs(math.log(max(value, _TINY) / (low if value < low else high))))]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _hull(families: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float]:

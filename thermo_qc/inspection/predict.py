@@ -99,7 +99,7 @@ def predict_sequence(
     depth[unseen] = np.nan
     if deviation is not None:
         deviation[unseen] = np.nan
-    notes = model_doubts(chosen, sequence)
+    notes = model_doubts(chosen, sequence, region)
     for note in notes:
         log.warning("%s", note)
     source = sequence.source.sha256 if sequence.source is not None else ""

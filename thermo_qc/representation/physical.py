@@ -18,13 +18,35 @@ from thermo_qc.representation.physics import residual_channels
 from thermo_qc.representation.time_axis import heating_origin_s
 from thermo_qc.sequence import ThermalSequence
 
-__all__ = ["N_FACTS", "PhysicalRepresentation", "plate_facts", "seen_by_network"]
+__all__ = ["N_FACTS", "PhysicalRepresentation", "Signal", "plate_facts", "seen_by_network"]
 
 N_FACTS = 7
 _FORMAT, _FORMAT_WITH_TEXTURE = "physical-1", "physical-2"  # versions before 2 know neither texture nor drift
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
-_LAST: WeakKeyDictionary[ThermalSequence, tuple[tuple[str, bytes], NDArray[np.bool_]]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Signal:
+    """What a recording shows, by the median curve of its plate.
+
+    Parameters
+    ----------
+    valid : ndarray of bool, shape (Y, X)
+        Pixels that show a signal: finite, heated, inside the region.
+    over_noise : float
+        Largest rise over the noise of a frame; infinite where there is no noise.
+    warmed_after : float
+        Largest rise after the heating over that at its end; 1 or less where the inspected face was heated, NaN where
+        the heating goes on to the end or is not recorded on either side.
+    """
+
+    valid: NDArray[np.bool_]
+    over_noise: float
+    warmed_after: float
+
+
+_LAST: WeakKeyDictionary[ThermalSequence, tuple[tuple[str, bytes], Signal]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,27 +144,33 @@ class PhysicalRepresentation:
 
     def visible(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Return the pixels that show a signal, bool (Y, X): finite, heated, inside the region."""
+        return self.signal(sequence, region).valid.copy()
+
+    def signal(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> Signal:
+        """Return what a recording shows; errors as for `stack`."""
         known = _LAST.get(sequence)
-        if known is not None and known[0] == _key(self, region):
-            return known[1].copy()
-        values, bins, finite = self._binned(sequence, region)
-        return visible_pixels(values, bins, finite)
+        if known is None or known[0] != _key(self, region):
+            values, bins, finite = self._binned(sequence, region)
+            known = _key(self, region), _signal(values, bins, visible_pixels(values, bins, finite), _noise(sequence))
+            _LAST[sequence] = known
+        return known[1]
 
     def _stack(
         self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         values, bins, finite = self._binned(sequence, region)
+        noise = _noise(sequence)
         stack, valid = seen_by_network(
             values,
             bins,
-            noise=_noise(sequence),
+            noise=noise,
             finite=finite,
             background_order=self.background_order,
             texture=self.texture,
             drift=self.drift,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
-        _LAST[sequence] = _key(self, region), valid
+        _LAST[sequence] = _key(self, region), _signal(values, bins, valid, noise)
         return stack, valid
 
     def bins_of(self, sequence: ThermalSequence) -> TimeBins:
@@ -218,6 +246,18 @@ class PhysicalRepresentation:
 
 def _key(recipe: PhysicalRepresentation, region: NDArray[np.bool_] | None) -> tuple[str, bytes]:
     return str(recipe), b"" if region is None else region.tobytes()
+
+
+def _signal(values: NDArray[np.float32], bins: TimeBins, valid: NDArray[np.bool_], noise: float) -> Signal:
+    curve = np.median(values[:, valid], axis=1)
+    largest = float(np.abs(curve[bins.present]).max())
+    heating, cooling = bins.present & bins.heated, bins.present & ~bins.heated
+    at_end = curve[np.flatnonzero(heating)[-1] if heating.any() else np.argmax(cooling)]
+    return Signal(
+        valid=valid,
+        over_noise=largest / noise if noise > 0 else float("inf"),
+        warmed_after=float(curve[cooling].max() / at_end) if cooling.any() and at_end > 0 else float("nan"),
+    )
 
 
 def lit_until_s(sequence: ThermalSequence) -> float:
