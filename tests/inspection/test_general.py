@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,11 @@ GFRP = Material(
     density_kg_m3=1850.0,
     heat_capacity_j_kgk=950.0,
 )
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,27 @@ def test_the_same_from_the_command_line(recording: ThermalSequence, tmp_path: Pa
     assert there.model_sha256 == here.model_sha256
 
 
+def test_every_output_warns_outside_its_range(
+    recording: ThermalSequence, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sequence(replace(recording, thickness_mm=60.0), tmp_path / "thick.h5")
+    command = ["predict", "general", str(tmp_path / "thick.h5"), "-o", str(tmp_path / "out"), "--threads", "1"]
+    line = "thickness is 60 mm, the model was trained from 1.2 to 20"
+    for state in ("done", "up to date"):
+        assert main([*command, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["state"] == state and line in told["warnings"]
+        (row,) = read_table(tmp_path / "out" / "summary.csv")
+        assert line in row["warnings"].split("; ")
+    assert main(command) == 0
+    assert "indications (outside the model's range) (up to date)" in capsys.readouterr().out
+    assert all(line in row["warnings"] for row in read_table(tmp_path / "out" / "thick.csv"))
+    assert line in read_defect_map(tmp_path / "out" / "thick.h5").notes
+    assert main(["results", str(tmp_path / "out"), "-o", str(tmp_path / "all.json")]) == 0
+    assert line in capsys.readouterr().out
+    assert line in json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))[0]["warnings"]
+
+
 def test_it_says_which_camera_it_was_not_trained_for(recording: ThermalSequence) -> None:
     models = load_model("general+general_fine")
     frames = np.asarray(recording.frames)
@@ -106,7 +134,8 @@ def test_it_says_which_camera_it_was_not_trained_for(recording: ThermalSequence)
     (weak,) = model_doubts(load_model("general"), recording.with_frames(faint.astype(np.float32), "faint"))
     assert weak.startswith("largest rise / noise of a frame is ") and weak.endswith("trained from 57.1 to 2667")
     rise = np.linspace(0.0, 4.0, recording.n_frames, dtype=np.float32)[:, None, None]
-    (behind,) = model_doubts(models, recording.with_frames(frames + rise * 2, "transmitted"))
+    notes = model_doubts(models, recording.with_frames(frames + rise * 4, "transmitted"))
+    (behind,) = notes
     assert (
         behind.startswith("the plate warms on after the heating (to 1.") and "the camera looks at the other" in behind
     )

@@ -47,7 +47,8 @@ def one_line(text: str) -> str:
 def _text(result: Prediction) -> str:
     verdict = getattr(result, "verdict", "")
     state = "failed" if result.error else f"{verdict.upper()}{', ' * bool(verdict)}{result.n_indications} indications"
-    return f"{one_line(text_of(result.recording))}: {state}{' (up to date)' if result.skipped else ''}"
+    state += (" (outside the model's range)" if result.warnings else "") + (" (up to date)" if result.skipped else "")
+    return f"{one_line(text_of(result.recording))}: {state}"
 
 
 def _fields(result: Prediction) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def _fields(result: Prediction) -> dict[str, Any]:
         "result": text_of_stem(result.stem),
         "n_indications": result.n_indications,
         "defect_fraction": result.defect_fraction,
+        "warnings": list(result.warnings),
         **({"verdict": verdict} if (verdict := getattr(result, "verdict", "")) else {}),
         **({} if result.skipped else seconds),
     }

@@ -32,10 +32,11 @@ CSV_COLUMNS = (
     "depth_mm",
     "mean_probability",
     "cnr",
+    "warnings",
 )
 
 
-def indications_to_csv(indications: Sequence[Indication], path: Path) -> None:
+def indications_to_csv(indications: Sequence[Indication], path: Path, *, warnings: Sequence[str] = ()) -> None:
     """Write one row per indication, whole file or nothing.
 
     Parameters
@@ -45,13 +46,16 @@ def indications_to_csv(indications: Sequence[Indication], path: Path) -> None:
     path : Path
         Target. Lengths are in the unit of the column name, unknown values are empty; text that a spreadsheet would run
         as a formula gets an apostrophe in front.
+    warnings : sequence of str
+        What limits the trust in all of them, for the last column.
 
     Raises
     ------
     OutputError
         When the file cannot be written.
     """
-    write_csv(path, CSV_COLUMNS, map(_row, indications), digits=6)
+    told = "; ".join(warnings)
+    write_csv(path, CSV_COLUMNS, ((*_row(indication), told) for indication in indications), digits=6)
 
 
 def _row(indication: Indication) -> tuple[str | float | None, ...]:

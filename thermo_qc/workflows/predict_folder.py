@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter
@@ -38,6 +39,7 @@ __all__ = [
     "remove_litter",
     "stored_results",
     "text_of",
+    "warnings_of",
 ]
 
 ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
@@ -53,7 +55,8 @@ _LONGEST_ID = 200
 class Prediction:
     """What became of one recording: its output stem, counts or the reason why it failed, seconds of each step.
 
-    `verdict` is "accept", "reject", "review", or "" where no criteria were given.
+    `verdict` is "accept", "reject", "review", or "" where no criteria were given; `warnings` say where the recording
+    lies outside what the models were trained for.
     """
 
     recording: Path
@@ -63,6 +66,7 @@ class Prediction:
     skipped: bool = False
     error: str = ""
     verdict: str = ""
+    warnings: tuple[str, ...] = ()
     read_s: float = 0.0
     compute_s: float = 0.0
     write_s: float = 0.0
@@ -70,7 +74,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredResult:
-    """A defect map in the output folder: of which recording (as named, and its full path), with its counts."""
+    """A defect map in the output folder: of which recording (as named, and its full path), counts and warnings."""
 
     recording: str
     place: str
@@ -79,6 +83,7 @@ class StoredResult:
     facts_digest: str
     n_indications: int
     defect_fraction: float
+    warnings: tuple[str, ...] = ()
 
 
 def output_names(recordings: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -252,6 +257,7 @@ class Tables:
                 result.stem,
                 result.n_indications,
                 result.defect_fraction,
+                "; ".join(result.warnings),
             )
 
     def write(self) -> None:
@@ -263,7 +269,7 @@ class Tables:
             When a table cannot be written.
         """
         rows = sorted((row for place, row in self._rows.items() if place not in self._failures), key=lambda row: row[1])
-        columns = ("recording", "result", "n_indications", "defect_fraction")
+        columns = ("recording", "result", "n_indications", "defect_fraction", "warnings")
         write_csv(self._folder.path / "summary.csv", columns, rows, digits=6)
         failures = sorted(self._failures.values(), key=lambda entry: natural_key(Path(entry["place"])))
         if failures:
@@ -274,8 +280,20 @@ class Tables:
         self._folder.update(failures=failures)
 
 
-def _row(result: StoredResult) -> tuple[str, str, int, float]:
-    return result.recording, result.stem, result.n_indications, result.defect_fraction
+def _row(result: StoredResult) -> tuple[str, str, int, float, str]:
+    warnings = "; ".join(result.warnings)
+    return result.recording, result.stem, result.n_indications, result.defect_fraction, warnings
+
+
+def warnings_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Warnings that the attributes of a defect map hold.
+
+    Raises
+    ------
+    ValueError
+        When they are broken.
+    """
+    return tuple(map(str, json.loads(str(attributes.get("notes", "[]")))))
 
 
 def remove_litter(output: Path) -> None:
@@ -325,6 +343,7 @@ def _stored(path: Path, output: Path, run_id: str) -> StoredResult | None:
                 facts_digest=str(attributes.get("facts_sha256", "")),
                 n_indications=int(attributes["n_indications"]),
                 defect_fraction=float(attributes["defect_fraction"]),
+                warnings=warnings_of(attributes),
             )
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError, TypeError):
         return None

@@ -165,6 +165,7 @@ def open_recording(job: Job, options: Options, reserve: Reserve = lambda size: T
             stem=job.stem,
             n_indications=done.n_indications,
             defect_fraction=done.defect_fraction,
+            warnings=done.warnings,
             skipped=True,
         )
     sequence = read_sequence(recording, **options.facts)
@@ -246,7 +247,7 @@ def write(computed: Computed, options: Options) -> Prediction:
     )
     try:
         stored.unlink(missing_ok=True)
-        indications_to_csv(computed.indications, table)
+        indications_to_csv(computed.indications, table, warnings=prediction.notes)
         with DRAWING:
             draw_prediction(
                 computed.frame,
@@ -264,8 +265,16 @@ def write(computed: Computed, options: Options) -> Prediction:
         for path in (table, picture, stored):
             path.unlink(missing_ok=True)
         raise
-    result = Prediction(recording=job.recording, stem=job.stem, n_indications=count, defect_fraction=fraction)
-    return replace(result, read_s=computed.read_s, compute_s=computed.compute_s, write_s=time.perf_counter() - start)
+    return Prediction(
+        recording=job.recording,
+        stem=job.stem,
+        n_indications=count,
+        defect_fraction=fraction,
+        warnings=prediction.notes,
+        read_s=computed.read_s,
+        compute_s=computed.compute_s,
+        write_s=time.perf_counter() - start,
+    )
 
 
 def completed(result: Prediction, options: Options, finish: Finish | None, reserve: Reserve) -> Prediction:

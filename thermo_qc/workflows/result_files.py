@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 
-from thermo_qc.workflows.predict_folder import ENDINGS, VERDICT_ENDING, text_of
+from thermo_qc.workflows.predict_folder import ENDINGS, VERDICT_ENDING, text_of, warnings_of
 from thermo_qc.workflows.run_folder import read_run
 
 __all__ = ["OPTION_NAMES", "ResultFiles", "failures_of", "identity_of", "read_result", "stamp_of", "whole_results"]
@@ -96,6 +96,7 @@ def read_result(folder: Path, stem: str, record: Mapping[str, Any] | None = None
             "n_indications": int(attributes["n_indications"]),
             "defect_fraction": float(attributes["defect_fraction"]),
             "pixel_pitch_mm": _number(attributes.get("pixel_pitch_mm")),
+            "warnings": json.dumps(warnings_of(attributes), ensure_ascii=False),
         }
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, csv.Error):
         return None

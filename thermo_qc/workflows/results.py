@@ -22,7 +22,7 @@ __all__ = ["STATES", "Filter", "Row", "check_export", "export", "indications_of"
 STATES = ("done", "failed")
 NO_VERDICT = "none"
 Row = dict[str, Any]
-_JSON_COLUMNS = ("reasons", "options")
+_JSON_COLUMNS = ("reasons", "warnings", "options")
 _SHOWN = ("recording", "state", "specimen", "verdict", "n_indications", "largest_mm2", "finished")
 _INDICATIONS = (
     "number, class_name, bbox_x0_px, bbox_y0_px, bbox_x1_px, bbox_y1_px, area_px, area_mm2, equivalent_diameter_mm, "
@@ -173,12 +173,14 @@ def check_export(path: Path, *, overwrite: bool) -> None:
 
 
 def render(rows: Sequence[Row]) -> str:
-    """Table for people; what failed has its reason below."""
+    """Table for people; what failed has its reason below, what lies outside the model's range its warnings."""
     from thermo_qc.evaluation import render_table
 
     shown = [{name: _text(row[name]) for name in _SHOWN} for row in rows]
     lines = [render_table(shown, list(_SHOWN))] if shown else []
-    lines += [f"{_text(row['recording'])}: {_text(row['error'])}" for row in rows if row["error"]]
+    for row in rows:
+        told = [row["error"]] if row["error"] else row["warnings"] or []
+        lines += [f"{_text(row['recording'])}: {_text(line)}" for line in told]
     done = sum(row["state"] == "done" for row in rows)
     return "\n".join([*lines, f"{done} done, {len(rows) - done} failed"])
 

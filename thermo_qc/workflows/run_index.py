@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 INDEX = "index.sqlite"
 VERDICTS = ("accept", "reject", "review")
-_VERSION = 1
+_VERSION = 2
 _BUSY_S = 30.0
 FLUSH_S = 1.0
 _SCHEMA = """
@@ -33,7 +33,7 @@ CREATE TABLE results (
     stem TEXT PRIMARY KEY, recording TEXT NOT NULL, place TEXT NOT NULL, run TEXT NOT NULL,
     recording_sha256 TEXT NOT NULL, facts_sha256 TEXT NOT NULL, model_sha256 TEXT NOT NULL, options TEXT,
     specimen TEXT NOT NULL, recorded TEXT, finished TEXT, n_indications INTEGER NOT NULL, defect_fraction REAL NOT NULL,
-    largest_mm2 REAL, pixel_pitch_mm REAL, verdict TEXT, reasons TEXT, verdict_time TEXT,
+    largest_mm2 REAL, pixel_pitch_mm REAL, warnings TEXT NOT NULL, verdict TEXT, reasons TEXT, verdict_time TEXT,
     read_s REAL, compute_s REAL, write_s REAL, map_ns INTEGER NOT NULL, map_bytes INTEGER NOT NULL,
     verdict_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -47,12 +47,12 @@ CREATE TABLE failures (
 ) WITHOUT ROWID;
 CREATE VIEW overview AS
     SELECT 'done' AS state, recording, stem AS result, specimen, verdict, reasons, n_indications, largest_mm2,
-        defect_fraction, recorded, finished, NULL AS error, place, run, recording_sha256, facts_sha256, model_sha256,
-        options, pixel_pitch_mm, verdict_time, read_s, compute_s, write_s
+        defect_fraction, warnings, recorded, finished, NULL AS error, place, run, recording_sha256, facts_sha256,
+        model_sha256, options, pixel_pitch_mm, verdict_time, read_s, compute_s, write_s
     FROM results WHERE place NOT IN (SELECT place FROM failures)
     UNION ALL
-    SELECT 'failed', recording, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, failed, error, place, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT 'failed', recording, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, failed, error, place, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM failures;
 """
 COLUMNS = (
@@ -65,6 +65,7 @@ COLUMNS = (
     "n_indications",
     "largest_mm2",
     "defect_fraction",
+    "warnings",
     "recorded",
     "finished",
     "error",
