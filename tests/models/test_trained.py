@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from thermo_qc.errors import ConfigError, ModelError, OutputError
-from thermo_qc.models import TrainedModel, build_network, load_trained, to_device
+from thermo_qc.models import TrainedModel, build_network, load_trained, loading, to_device
 from thermo_qc.models.storage import KEY, content_hash
 
 KINDS = ("forest", "curve", "segmentation")
@@ -212,6 +212,19 @@ def test_a_loaded_segmenter_never_asks_for_encoder_weights(models, tmp_path):
     )
     model.save(tmp_path / "model.safetensors")
     assert load_trained(tmp_path / "model.safetensors").network is not None
+
+
+def test_a_description_of_a_huge_network_is_refused_before_it_takes_memory(models, tmp_path, monkeypatch):
+    huge = {"hidden": 2048, "layers": 8}
+    replace(models["curve"], name="lstm", parameters=huge).save(tmp_path / "model.safetensors")
+    places = []
+    build = loading.build_network
+    monkeypatch.setattr(
+        loading, "build_network", lambda *a, **k: places.append(torch.get_default_device().type) or build(*a, **k)
+    )
+    with pytest.raises(ModelError, match="the weights belong to another network"):
+        load_trained(tmp_path / "model.safetensors")
+    assert places == ["meta"]  # where tensors have shapes and no values
 
 
 def test_a_segmenter_with_an_adapter_comes_back(models, tmp_path):

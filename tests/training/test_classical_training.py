@@ -9,7 +9,10 @@ from training_cases import SMALL_UNET, build_experiment, run
 
 from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import ConfigError, ModelError, UnknownNameError
+from thermo_qc.inspection import load_model
 from thermo_qc.models import TrainedModel, load_trained
+from thermo_qc.models.classical import headless
+from thermo_qc.models.pixelwise import PixelCurves
 
 QUICK = {
     "logistic_regression": {},
@@ -77,6 +80,27 @@ def test_features_of_a_trained_network_are_used_again(cases, tmp_path, encoders,
         check(model, tmp_path / "run", cases, 0.9)
     finally:
         hidden.rename(path)
+
+
+def test_a_model_that_ships_makes_features_by_its_name(cases, tmp_path):
+    settings = experiment("logistic_regression", {"features": "encoder", "encoder": "general"})
+    (shipped,) = load_model("general")
+    model = run(cases, settings, tmp_path)
+    assert model.representation.to_metadata() == shipped.representation.to_metadata()
+    assert settings.model.parameters["encoder"] == "general"
+    assert model.metadata["experiment"]["model"]["parameters"]["encoder"] == f"sha256:{shipped.sha256}"
+    again = load_trained(tmp_path / "model.safetensors")
+    one, other = (found.probabilities(cases[0].sequence) for found in (model, again))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_networks_on_pixels_make_features_too():
+    network = PixelCurves(39, 4, core="cnn1d", core_parameters={"channels": [5]}).eval()
+    stack = torch.randn(1, 39, 6, 7)
+    features = headless(network, "pixel_curves")(stack)
+    assert features.shape == (1, 10, 6, 7)
+    logits = features.permute(0, 2, 3, 1) @ network.core.head.weight.T + network.core.head.bias
+    torch.testing.assert_close(logits.permute(0, 3, 1, 2), network(stack))
 
 
 def test_the_features_are_the_input_of_the_encoders_last_layer(cases, tmp_path, encoders):

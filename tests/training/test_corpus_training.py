@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from thermo_qc.config import CorpusExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError
-from thermo_qc.models import load_trained
+from thermo_qc.models import TrainedModel, load_trained
 from thermo_qc.models.hybrid import CurveUNet
 from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.representation import PhysicalRepresentation, time_bins
@@ -22,6 +22,7 @@ from thermo_qc.simulation import log_frames_s
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, dense, draw_acquisition, train_on_corpus
 from thermo_qc.training.acquisitions import _texture
 from thermo_qc.training.calibration import best_threshold, fit_scaling
+from thermo_qc.training.curriculum import Curriculum, plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.module import DenseModule
 
@@ -433,3 +434,97 @@ def test_defects_of_unknown_strength_stay_and_faint_ones_are_left_out() -> None:
         replace(known, indices={1: 50.0}), np.random.default_rng(0), RECIPE, AcquisitionRanges(no_facts_share=0.0)
     )
     assert (unknown.labels[index == 2] == 1).all() and np.isinf(unknown.strengths[index == 2]).all()
+
+
+def tiny(**train: object) -> CorpusExperimentConfig:
+    numbers = {"epochs": 2, "samples_per_epoch": 2, "batch_size": 1, "crop_px": 12, "warmup_epochs": 0}
+    return CorpusExperimentConfig(
+        name="tiny",
+        corpus="none",
+        start_from="earlier" if "freezing" in train else None,
+        representation={"n_heating": 4, "n_cooling": 12, "background_order": 1},
+        model={"parameters": {"curve_widths": [8], "widths": [8, 12]}},
+        train={**numbers, "averaged_epochs": 0, "validation_plates": 1, **train},
+    )
+
+
+def learnt(folder: Path, start: TrainedModel | None = None, **train: object) -> dict[str, np.ndarray]:
+    experiment = tiny(**train)
+    plates = [plate(number) for number in range(3)]
+    model = train_on_corpus(
+        plates, experiment=experiment, folder=folder, signature="s", start=start, progress=False, threads=1
+    )
+    assert model.network is not None
+    return {name: value.numpy().copy() for name, value in model.network.state_dict().items()}
+
+
+def test_gradient_noise_changes_what_a_corpus_teaches(tmp_path: Path) -> None:
+    plain, again, noisy = (
+        learnt(tmp_path / name, **options)
+        for name, options in (("a", {}), ("b", {}), ("c", {"gradient_noise": {"eta": 0.1}}))
+    )
+    assert all(np.array_equal(plain[name], again[name]) for name in plain)
+    assert any(not np.array_equal(plain[name], noisy[name]) for name in plain)
+
+
+def test_frozen_layers_of_a_start_stay_while_a_corpus_teaches_the_rest(tmp_path: Path) -> None:
+    learnt(tmp_path / "start")
+    start = load_trained(tmp_path / "start" / "model.safetensors")
+    before = {name: value.numpy().copy() for name, value in start.network.state_dict().items()}  # type: ignore[union-attr]
+    freezing = {"freeze": "all_but_head", "batch_norm": "freeze_statistics"}
+    after = learnt(tmp_path / "head", start, freezing=freezing, averaged_epochs=1)
+    assert {name for name in before if not np.array_equal(before[name], after[name])} == {"head.weight", "head.bias"}
+    stages = [{"epochs": 1, "unfreeze": 1.0, "learning_rate_factor": 0.1}]
+    whole = learnt(tmp_path / "all", start, freezing={**freezing, "stages": stages})
+    changed = {name for name in before if not np.array_equal(before[name], whole[name])}
+    assert len(changed) > 6 and not any(name.endswith(("running_mean", "running_var")) for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train": {"freezing": {"freeze": "encoder"}}}, "training starts from fresh weights; name a model in start"),
+        (
+            {"start_from": "x", "train": {"epochs": 2, "freezing": {"freeze": "encoder", "stages": [{"epochs": 2}]}}},
+            "train.freezing.stages take 2 of 2 epochs",
+        ),
+        ({"train": {"freezing": {"stages": [{"epochs": 2}]}}}, "stages unfreeze layers, but freeze is 'none'"),
+        ({"train": {"curriculum": {"by": "contrast"}}}, "Extra inputs are not permitted"),
+    ],
+)
+def test_helps_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CorpusExperimentConfig(name="x", corpus="c", **settings)
+
+
+def test_pretrained_encoder_weights_can_be_frozen_in_a_training_on_a_corpus() -> None:
+    model = {"name": "unet", "parameters": {"encoder_weights": "weights.pth"}}
+    experiment = CorpusExperimentConfig(name="x", corpus="c", model=model, train={"freezing": {"freeze": "encoder"}})
+    assert experiment.train.freezing.keeps
+
+
+def test_a_curriculum_begins_with_plates_whose_defects_stand_out() -> None:
+    strengths: list[dict[int, float]] = [{1: 5.0}, {}, {1: 90.0, 2: 50.0}, {1: 1.0}, {1: 20.0}]
+    plates = [replace(plate(0), indices=one) for one in strengths]
+    found = plate_curriculum(plates, start_fraction=0.4, epochs_fraction=0.5, epochs=8)
+    assert found.order.tolist() == [2, 4, 1, 0, 3]  # the plate without defects in the middle
+    assert [int(found.pool(epoch).sum()) for epoch in (0, 2, 4, 7)] == [2, 3, 5, 5]
+    sound = plate_curriculum([replace(plate(0), indices={})] * 3, start_fraction=0.1, epochs_fraction=1.0, epochs=4)
+    assert sound.first == 1
+    used: list[int] = []
+    options = {"representation": RECIPE, "ranges": AcquisitionRanges(), "batch_size": 1, "samples_per_epoch": 6}
+    batches = AcquisitionBatches(plates, **options, crop_px=12, seed=4, pool=found.pool)
+    batches.sample = lambda _epoch, _index, which: used.append(which) or (np.zeros((39, 2, 2)), np.zeros((3, 2, 2)))  # type: ignore[assignment, func-returns-value]
+    list(batches)
+    assert set(used) == {2, 4} and len(used) == 6
+    used.clear()
+    batches.epoch = 7
+    list(batches)
+    assert set(used) == {0, 1, 2, 3, 4}
+
+
+def test_a_curriculum_is_used_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Curriculum, "pool", lambda self, epoch: asked.append(epoch) or np.ones(2, dtype=bool))
+    learnt(tmp_path, curriculum={"start_fraction": 0.5})
+    assert set(asked) == {0, 1}

@@ -135,6 +135,25 @@ def test_segmenter_keeps_its_encoder(cases, tmp_path):
     assert parts == {"decoder", "segmentation_head"}
 
 
+def test_fine_tuning_keeps_the_adapter_before_a_pretrained_encoder(cases, tmp_path):
+    parameters = {"encoder": "mobileone_s0", "adapter": True}
+    settings = build_experiment("segmentation", "unet", parameters, epochs=1, crop_px=32, batch_size=1)
+    first = run(cases[:1], settings, tmp_path / "first")
+    told = replace(first, parameters={"encoder": "mobileone_s0", "encoder_weights": "imagenet"})  # as its training had
+    told.save(tmp_path / "told.safetensors")
+    again = build_experiment(
+        "segmentation",
+        "unet",
+        dict(told.parameters),
+        epochs=1,
+        crop_px=32,
+        batch_size=1,
+        transfer={"from": str(tmp_path / "told.safetensors")},
+    )
+    model = run(cases[:1], again, tmp_path / "on")
+    assert set(weights(model)) == set(weights(first)) and "adapter.weight" in weights(model)
+
+
 def test_layers_run_from_the_bottom_to_the_head():
     network = nn.Sequential()
     network.add_module("head", nn.Linear(4, 2))

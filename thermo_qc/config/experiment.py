@@ -218,12 +218,7 @@ class TrainConfig(Strict):
 
     @model_validator(mode="after")
     def _first_part_left(self) -> Self:
-        stages = sum(stage.epochs for stage in self.transfer.stages)
-        if stages >= self.epochs:
-            raise ValueError(
-                f"transfer.stages take {stages} of {self.epochs} epochs and leave none for the part before them; give "
-                "train.epochs more or the stages fewer"
-            )
+        self.transfer.check_epochs(self.epochs, "transfer")
         return self
 
 

@@ -8,6 +8,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from thermo_qc.config.base import Strict
 from thermo_qc.config.corpus import Pair, PairFromZero
+from thermo_qc.config.experiment import GradientNoiseConfig
+from thermo_qc.config.transfer import FreezingConfig
 
 __all__ = ["AcquisitionRangesConfig", "CorpusExperimentConfig", "CorpusTrainConfig", "PhysicalConfig"]
 
@@ -42,6 +44,16 @@ class AcquisitionRangesConfig(Strict):
     visible: NonNegativeFloat = 9.0
 
 
+class PlateCurriculumConfig(Strict):
+    """From easy to hard: the training starts with the plates whose defects stand out most; later all take part.
+
+    `start_fraction` of the plates take part in the first epoch, all of them after `epochs_fraction` of the epochs.
+    """
+
+    start_fraction: float = Field(default=0.3, gt=0, le=1)
+    epochs_fraction: float = Field(default=0.5, gt=0, le=1)
+
+
 class CorpusTrainConfig(Strict):
     """Training by gradient descent; the learning rate rises over `warmup_epochs` and falls as a cosine."""
 
@@ -60,6 +72,9 @@ class CorpusTrainConfig(Strict):
     dice: NonNegativeFloat = 0.5
     depth: NonNegativeFloat = 0.2
     depth_beta: float = Field(default=0.0, ge=0, le=1)
+    freezing: FreezingConfig = FreezingConfig()
+    gradient_noise: GradientNoiseConfig | None = None
+    curriculum: PlateCurriculumConfig | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     draw_threads: PositiveInt = 1
 
@@ -104,5 +119,17 @@ class CorpusExperimentConfig(Strict):
         if self.train.pixels_per_sample is not None and self.model.name != "pixel_curves":
             raise ValueError(
                 f"train.pixels_per_sample is for pixel_curves, '{self.model.name}' looks at whole crops; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_kept(self) -> Self:
+        freezing = self.train.freezing
+        freezing.check_epochs(self.train.epochs, "train.freezing")
+        pretrained = self.model.parameters.get("encoder_weights", "none") != "none"
+        if freezing.keeps and self.start_from is None and not pretrained:
+            raise ValueError(
+                "train.freezing keeps layers or statistics, but training starts from fresh weights; name a model in "
+                "start_from or pretrained encoder_weights in model.parameters"
             )
         return self

@@ -16,7 +16,7 @@ from pydantic import (
 
 from thermo_qc.config.base import Strict
 
-__all__ = ["StageConfig", "TransferConfig"]
+__all__ = ["FreezingConfig", "StageConfig", "TransferConfig"]
 
 
 class StageConfig(Strict):
@@ -37,15 +37,14 @@ class StageConfig(Strict):
         return (value,) if isinstance(value, str) else value
 
 
-class TransferConfig(Strict):
-    """Start from a model file or run folder (`from`), or keep what pretrained encoder weights know.
+class FreezingConfig(Strict):
+    """What of an earlier model, or of pretrained encoder weights, is kept while a network learns on.
 
     freeze: what is not trained at first; "encoder" is everything but the head in a network without an encoder. stages
     are the last epochs of `train.epochs`; the first part gets the rest. batch_norm: whether the running statistics of
     batch normalisation go on learning.
     """
 
-    source: str | None = Field(default=None, alias="from", min_length=1)
     freeze: Literal["none", "encoder", "all_but_head"] = "none"
     stages: tuple[StageConfig, ...] = ()
     batch_norm: Literal["train", "freeze_statistics"] = "train"
@@ -60,6 +59,27 @@ class TransferConfig(Strict):
     def keeps(self) -> bool:
         """Whether something of the start is to be kept as it is."""
         return self.freeze != "none" or self.batch_norm != "train"
+
+    def check_epochs(self, epochs: int, option: str) -> None:
+        """Refuse stages that leave no epoch before them.
+
+        Raises
+        ------
+        ValueError
+            With the way out; `option` names the section.
+        """
+        stages = sum(stage.epochs for stage in self.stages)
+        if stages >= epochs:
+            raise ValueError(
+                f"{option}.stages take {stages} of {epochs} epochs and leave none for the part before them; give "
+                "train.epochs more or the stages fewer"
+            )
+
+
+class TransferConfig(FreezingConfig):
+    """Start from a model file or run folder (`from`), or keep what pretrained encoder weights know."""
+
+    source: str | None = Field(default=None, alias="from", min_length=1)
 
     @model_serializer(mode="wrap")
     def _as_in_the_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from thermo_qc.errors import InputError, ModelError, UnknownNameError, suggestion
 from thermo_qc.models import TrainedModel, load_trained
+from thermo_qc.models.shelf import shelf_file, shipped_file, shipped_models
 
 __all__ = ["absolute_model", "load_model", "shipped_metadata", "shipped_models"]
 
@@ -49,7 +49,7 @@ def load_model(path: Path | str, method: str | None = None) -> tuple[TrainedMode
         if method is not None:
             raise InputError(f"{path} names {len(parts)} models; leave the method '{method}' out")
         return tuple(model for part in parts for model in load_model(part))
-    path = _shipped(Path(path))
+    path = shipped_file(path)
     if path.is_file():
         if method is not None:
             raise InputError(f"{path} is a single model file; leave the method '{method}' out")
@@ -83,26 +83,10 @@ def _parts(path: Path) -> list[Path]:
     return [path] if path.exists() or not all(names) else [Path(name) for name in names]
 
 
-def shipped_models() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
-    return tuple(sorted(Path(file.name).stem for file in _shelf().iterdir() if file.name.endswith(".safetensors")))
-
-
 @cache
 def shipped_metadata() -> Mapping[str, Mapping[str, Any]]:
     """Metadata of the models that come with the package, by name."""
-    return {name: load_trained(_shelf() / f"{name}.safetensors").metadata for name in shipped_models()}
-
-
-def _shelf() -> Path:
-    return Path(str(resources.files("thermo_qc") / "resources" / "models"))
-
-
-def _shipped(path: Path) -> Path:
-    """Path of a model that ships, when a bare name is one and nothing here has that name."""
-    if path.name == str(path) and not path.exists() and path.name in shipped_models():
-        return _shelf() / f"{path.name}.safetensors"
-    return path
+    return {path.stem: load_trained(path).metadata for path in map(shelf_file, shipped_models())}
 
 
 def _runs_in(folder: Path) -> dict[str, Path]:

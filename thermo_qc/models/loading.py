@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,26 @@ def build_network(
     )
 
 
+def without_pretraining(kind: str, parameters: Mapping[str, Any], tensors: Iterable[str]) -> dict[str, Any]:
+    """Return the parameters that build a network again whose weights are at hand.
+
+    Parameters
+    ----------
+    kind : {"curve", "segmentation"}
+        What the network sees.
+    parameters : mapping
+        Those that it was built with.
+    tensors : iterable of str
+        Names of its weights; an adapter before a pretrained encoder stands among them.
+    """
+    own = dict(parameters)
+    if kind == "segmentation":
+        own["encoder_weights"] = "none"
+        if any(name.startswith("adapter.") for name in tensors):
+            own["adapter"] = True
+    return own
+
+
 def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: Any) -> nn.Module:
     """Build a network of our own that reads curves and images together."""
     from thermo_qc.models.hybrid import CurveUNet
@@ -133,15 +154,18 @@ def _assemble(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
     elif kind == "classical":
         classical = _classical(description, groups["classifier"], groups["encoder"], representation, len(names))
     elif kind in KINDS:
-        parameters = dict(description["parameters"])
-        if kind == "segmentation":
-            parameters["encoder_weights"] = "none"
-            if any(name.startswith("adapter.") for name in groups["network"]):
-                parameters["adapter"] = True
-        fresh = build_network(
-            kind, description["name"], representation=representation, n_classes=len(names), parameters=parameters
+        parameters = without_pretraining(kind, description["parameters"], groups["network"])
+        network = _filled(
+            partial(
+                build_network,
+                kind,
+                description["name"],
+                representation=representation,
+                n_classes=len(names),
+                parameters=parameters,
+            ),
+            groups["network"],
         )
-        network = _filled(fresh, groups["network"])
     return TrainedModel(
         kind=kind,
         name=description["name"],
@@ -168,14 +192,20 @@ def _classical(
         made = dict(about["encoder"])
         if made["kind"] not in {"curve", "segmentation"}:
             raise ModelError(f"the encoder is of kind '{made['kind']}', which has no network; train the model again")
-        fresh = build_network(
-            made["kind"],
-            made["name"],
-            representation=representation,
-            n_classes=int(made["n_classes"]),
-            parameters={**made["parameters"], **({"encoder_weights": "none"} if made["kind"] != "curve" else {})},
-        )
-        encoder = Encoder(**made, network=_filled(headless(fresh, made["name"]), weights))
+
+        def headed() -> nn.Module:
+            return headless(
+                build_network(
+                    made["kind"],
+                    made["name"],
+                    representation=representation,
+                    n_classes=int(made["n_classes"]),
+                    parameters=without_pretraining(made["kind"], made["parameters"], weights),
+                ),
+                made["name"],
+            )
+
+        encoder = Encoder(**made, network=_filled(headed, weights))
     features = Features(kind=about["features"], encoder=encoder, maps=tuple(about.get("maps", ())))
     n_features = int(about["n_features"])
     if features.n_features(representation) not in {None, n_features}:
@@ -187,16 +217,19 @@ def _classical(
     return Classical(features=features, classifier=classifier)
 
 
-def _filled(network: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> nn.Module:
+def _filled(build: Callable[[], nn.Module], arrays: Mapping[str, NDArray[Any]]) -> nn.Module:
+    """Build a network and give it its weights; one that is larger than the file is refused before it takes memory."""
     import torch
 
-    own = network.state_dict()
+    with torch.device("meta"):
+        own = build().state_dict()
     wrong = sorted(set(own) ^ set(arrays)) or [name for name in own if tuple(own[name].shape) != arrays[name].shape]
     if wrong:
         raise ModelError(
             f"the weights belong to another network ({len(wrong)} tensors differ, the first is {wrong[0]}); "
             "train the model again"
         )
+    network = build()
     network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
     return network.eval()
 

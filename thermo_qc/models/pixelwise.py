@@ -86,7 +86,7 @@ class PixelCurves(nn.Module):
             ]
             or [stacks.new_zeros((0, self.n_outputs))]
         )
-        result = outputs.new_zeros((batch, height, width, self.n_outputs))
+        result = outputs.new_zeros((batch, height, width, outputs.shape[1]))
         result[wanted] = outputs
         return result.permute(0, 3, 1, 2)
 

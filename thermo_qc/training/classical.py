@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from thermo_qc.models.classical import (
     fit_classifier,
     headless,
 )
+from thermo_qc.models.loading import without_pretraining
+from thermo_qc.models.shelf import shipped_file
 from thermo_qc.representation import AnyRepresentation, Representation
 from thermo_qc.thermography import METHODS
 from thermo_qc.training.datasets import Case
@@ -131,14 +132,14 @@ def _maps(features: str, own: dict[str, Any]) -> tuple[str, ...]:
 
 
 def load_encoder(source: str) -> TrainedModel:
-    """Load the model whose network is to make the features, a file or the folder of a finished run.
+    """Load the model whose network is to make the features: a file, the folder of a finished run, or one that ships.
 
     Raises
     ------
     ModelError
         When there is none, or it has no network.
     """
-    path = Path(source)
+    path = shipped_file(source)
     model = load_trained(path / MODEL_FILE if path.is_dir() else path)
     if model.network is None:
         raise ModelError(
@@ -159,9 +160,12 @@ def _encoder(model: TrainedModel, source: str) -> tuple[AnyRepresentation, Encod
     assert model.network is not None
     logger.info("features come from %s, which sees recordings by its own representation", source)
     network = headless(model.network, model.name).eval().requires_grad_(False)
-    parameters = {**model.parameters, **({"encoder_weights": "none"} if model.kind == "segmentation" else {})}
     encoder = Encoder(
-        kind=model.kind, name=model.name, parameters=parameters, n_classes=model.n_classes, network=network
+        kind=model.kind,
+        name=model.name,
+        parameters=without_pretraining(model.kind, model.parameters, network.state_dict()),
+        n_classes=model.n_classes,
+        network=network,
     )
     return model.representation, encoder
 

@@ -17,17 +17,20 @@ from thermo_qc.config import CorpusExperimentConfig
 from thermo_qc.errors import TrainingError
 from thermo_qc.models import TrainedModel, build_network, load_trained, to_device
 from thermo_qc.models.calibrated import SMALLEST
+from thermo_qc.models.loading import without_pretraining
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, SimulatedPlate, draw_acquisition
 from thermo_qc.training.calibration import best_threshold, expected_calibration_error, fit_scaling
+from thermo_qc.training.curriculum import plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress, fit_network
-from thermo_qc.training.helps import WeightAverage
+from thermo_qc.training.freezing import FreezePlan, Unfreezing, plan_freezing
+from thermo_qc.training.helps import GradientNoise, WeightAverage
 from thermo_qc.training.module import DenseModule
-from thermo_qc.training.schedules import ScheduleOptions, learning_rate_factor
-from thermo_qc.training.transfer import fill_corpus_network
+from thermo_qc.training.schedules import RateFactor, ScheduleOptions
+from thermo_qc.training.transfer import fill_corpus_network, head_tensors
 
 __all__ = ["CLASS_NAMES", "train_on_corpus"]
 
@@ -103,8 +106,12 @@ def train_on_corpus(
     ranges = AcquisitionRanges(**experiment.acquisitions.model_dump())
     parameters = {**experiment.model.parameters, "depth_head": True}
     where = to_device(device)
+    used = plates[: -train.validation_plates]
+    curriculum = None
+    if train.curriculum is not None:
+        curriculum = plate_curriculum(used, epochs=train.epochs, **train.curriculum.model_dump())
     loader = AcquisitionBatches(
-        plates[: -train.validation_plates],
+        used,
         representation=representation,
         ranges=ranges,
         batch_size=train.batch_size,
@@ -113,19 +120,16 @@ def train_on_corpus(
         seed=experiment.seed,
         threads=train.draw_threads,
         n_pixels=train.pixels_per_sample,
+        pool=None if curriculum is None else curriculum.pool,
     )
     folder.mkdir(parents=True, exist_ok=True)
     gpus = [where.index or 0] if where.type == "cuda" else []
     with limited_threads(threads), torch.random.fork_rng(devices=gpus):
         torch.manual_seed(experiment.seed)
-        network = build_network(
-            "segmentation", experiment.model.name, representation=representation, n_classes=2, parameters=parameters
-        )
-        if start is not None:
-            fill_corpus_network(network, start, representation)
+        network, plan = _network(experiment, representation, parameters, start)
         first = train.epochs - train.averaged_epochs
         network = fit_network(
-            _module(network, experiment, signature),
+            _module(network, experiment, signature, plan),
             loader,
             None,
             folder=folder,
@@ -134,7 +138,10 @@ def train_on_corpus(
             device=where,
             precision=train.precision,
             gradient_clip=train.gradient_clip,
-            callbacks=[WeightAverage(first)] if train.averaged_epochs else [],
+            callbacks=[
+                *([] if plan is None else [Unfreezing(plan)]),
+                *([WeightAverage(first, statistics=not _keeps_statistics(plan))] if train.averaged_epochs else []),
+            ],
             progress=progress,
         )
         model = TrainedModel(
@@ -159,7 +166,45 @@ def train_on_corpus(
     return model
 
 
-def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signature: str) -> DenseModule:
+def _network(
+    experiment: CorpusExperimentConfig,
+    representation: PhysicalRepresentation,
+    parameters: Mapping[str, Any],
+    start: TrainedModel | None,
+) -> tuple[torch.nn.Module, FreezePlan | None]:
+    """Network with fresh, pretrained or earlier weights, and what of it is trained when (None: all of it)."""
+    given = dict(parameters)
+    if start is not None and start.network is not None:
+        given = without_pretraining("segmentation", given, start.network.state_dict())
+
+    def build(n_classes: int) -> torch.nn.Module:
+        return build_network(
+            "segmentation", experiment.model.name, representation=representation, n_classes=n_classes, parameters=given
+        )
+
+    network = build(len(CLASS_NAMES))
+    if start is not None:
+        fill_corpus_network(network, start, representation)
+    freezing = experiment.train.freezing
+    if not freezing.keeps:
+        return network, None
+    return network, plan_freezing(
+        network,
+        head=head_tensors(network, build, len(CLASS_NAMES)),
+        freeze=freezing.freeze,
+        epochs=experiment.train.epochs,
+        stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in freezing.stages],
+        freeze_statistics=freezing.batch_norm == "freeze_statistics",
+    )
+
+
+def _keeps_statistics(plan: FreezePlan | None) -> bool:
+    return plan is not None and plan.freeze_statistics
+
+
+def _module(
+    network: torch.nn.Module, experiment: CorpusExperimentConfig, signature: str, plan: FreezePlan | None
+) -> DenseModule:
     train = experiment.train
     options = ScheduleOptions(epochs=train.epochs, warmup_epochs=train.warmup_epochs, minimum_factor=0.01)
     return DenseModule(
@@ -168,18 +213,15 @@ def _module(network: torch.nn.Module, experiment: CorpusExperimentConfig, signat
             defect_weight=train.defect_weight, dice=train.dice, depth=train.depth, depth_beta=train.depth_beta
         ),
         make_optimiser=partial(_optimiser, train.learning_rate, train.weight_decay),
-        rate_factor=partial(_cosine, options),
+        rate_factor=RateFactor(name="cosine", options=options, plan=plan),
         class_names=CLASS_NAMES,
+        gradient_noise=None if train.gradient_noise is None else GradientNoise(**train.gradient_noise.model_dump()),
         signature=signature,
     )
 
 
 def _optimiser(learning_rate: float, weight_decay: float, network: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
-
-
-def _cosine(options: ScheduleOptions, epoch: int, losses: Sequence[float]) -> float:
-    return learning_rate_factor("cosine", epoch, options, losses)
 
 
 def _calibrated(

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import choose
 from thermo_qc.sequence import IGNORE_LABEL
+from thermo_qc.training.acquisitions import SimulatedPlate
 from thermo_qc.training.datasets import Case
 
-__all__ = ["EASE", "Curriculum", "contrast_of", "defect_share_of", "plan_curriculum"]
+__all__ = ["EASE", "Curriculum", "contrast_of", "defect_share_of", "plan_curriculum", "plate_curriculum"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,6 +82,35 @@ def plan_curriculum(
     measure = choose(EASE, by, "measure of a curriculum")
     order = np.argsort([-measure(case) for case in cases], kind="stable")
     first = max(1, math.ceil(start_fraction * len(cases) - 1e-9), _enough(cases, order))
+    return Curriculum(order=order, first=first, last_epoch=max(1.0, epochs_fraction * epochs))
+
+
+def plate_curriculum(
+    plates: Sequence[SimulatedPlate], *, start_fraction: float, epochs_fraction: float, epochs: int
+) -> Curriculum:
+    """Sort the plates of a corpus by how much their defects stand out.
+
+    Parameters
+    ----------
+    plates : sequence of SimulatedPlate
+        Training plates; the median of their defects' detectability indices counts, and plates without defects stand in
+        the middle of the others.
+    start_fraction, epochs_fraction : float
+        As for `plan_curriculum`.
+    epochs : int
+        Epochs of the whole training.
+
+    Returns
+    -------
+    Curriculum
+    """
+    found = np.array([float(np.median([*plate.indices.values()])) if plate.indices else np.nan for plate in plates])
+    known = np.isfinite(found)
+    ease = np.where(known, found, np.median(found[known]) if known.any() else 0.0)
+    order = np.argsort(-ease, kind="stable")
+    first = max(1, math.ceil(start_fraction * len(plates) - 1e-9))
+    if known.any():
+        first = max(first, 1 + int(np.flatnonzero(known[order])[0]))
     return Curriculum(order=order, first=first, last_epoch=max(1.0, epochs_fraction * epochs))
 
 

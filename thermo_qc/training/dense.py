@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
@@ -100,6 +100,8 @@ class AcquisitionBatches:
     n_pixels : int, optional
         Pixels of each crop that count, for networks that look at each pixel apart: up to a quarter of them in defects,
         a quarter next to one, the others anywhere. All of them without it.
+    pool : callable, optional
+        Epoch -> which plates take part, bool (n_plates,).
     """
 
     def __init__(
@@ -114,12 +116,13 @@ class AcquisitionBatches:
         seed: int,
         threads: int = 1,
         n_pixels: int | None = None,
+        pool: Callable[[int], NDArray[np.bool_]] | None = None,
     ) -> None:
         self.plates, self.representation, self.ranges = list(plates), representation, ranges
         self.batch_size, self.n_batches = batch_size, max(1, samples_per_epoch // batch_size)
         self.batches = [slice(first * batch_size, (first + 1) * batch_size) for first in range(self.n_batches)]
         self.crop_px, self.seed, self.threads, self.epoch = crop_px, seed, threads, 0
-        self.n_pixels = n_pixels
+        self.n_pixels, self.pool = n_pixels, pool
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -136,8 +139,9 @@ class AcquisitionBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, size = self.epoch, self.batch_size
         rng = np.random.default_rng([self.seed, epoch])
-        rounds = -(-self.n_batches * size // len(self.plates))
-        order = np.concatenate([rng.permutation(len(self.plates)) for _ in range(rounds)])
+        known = np.arange(len(self.plates)) if self.pool is None else np.flatnonzero(self.pool(epoch))
+        rounds = -(-self.n_batches * size // known.size)
+        order = np.concatenate([known[rng.permutation(known.size)] for _ in range(rounds)])
         waiting: deque[list[Future[Pair]]] = deque()
         one_each = threadpoolctl.threadpool_limits(1, user_api="blas")  # waiting threads take the cores from training
         with one_each, ThreadPoolExecutor(max_workers=max(1, self.threads)) as pool:

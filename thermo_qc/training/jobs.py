@@ -16,6 +16,7 @@ from torch import nn
 from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError, choose
 from thermo_qc.models import Forest, TrainedModel, build_network, check_forest_parameters
+from thermo_qc.models.loading import without_pretraining
 from thermo_qc.representation import AnyRepresentation, Representation
 from thermo_qc.training.classical import fit_classical
 from thermo_qc.training.curriculum import Curriculum, plan_curriculum
@@ -35,7 +36,7 @@ from thermo_qc.training.kept_depth import DepthKeepingModule
 from thermo_qc.training.losses import build_loss
 from thermo_qc.training.module import CurveModule, SegmentationModule
 from thermo_qc.training.optimisers import OPTIMISERS, build_optimiser
-from thermo_qc.training.schedules import SCHEDULES, ScheduleOptions, learning_rate_factor
+from thermo_qc.training.schedules import SCHEDULES, RateFactor, ScheduleOptions
 from thermo_qc.training.transfer import fill_from, head_tensors, started_representation
 
 __all__ = ["Job"]
@@ -237,8 +238,8 @@ class Job:
         """Network with fresh, pretrained or earlier weights, and what of it is trained when (None: all of it)."""
         model, transfer, n_classes = self.experiment.model, self.experiment.train.transfer, len(self.class_names)
         parameters = dict(model.parameters)
-        if self.start is not None and "encoder_weights" in parameters:
-            parameters["encoder_weights"] = "none"  # the start's weights take their place
+        if self.start is not None and self.start.network is not None and model.kind == self.start.kind:
+            parameters = without_pretraining(model.kind, parameters, self.start.network.state_dict())
 
         def build(n_classes: int) -> nn.Module:
             return build_network(
@@ -337,21 +338,4 @@ class Job:
 
         constant = None if train.averaging is None else train.averaging.learning_rate_factor
         first = None if constant is None else self._averaged_from()
-        return _RateFactor(name=options.name, options=numbers, plan=plan, constant=constant, constant_from=first)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _RateFactor:
-    """Factor on the learning rate; an object and no closure, so that it can go to other processes."""
-
-    name: str
-    options: ScheduleOptions
-    plan: FreezePlan | None
-    constant: float | None
-    constant_from: int | None
-
-    def __call__(self, epoch: int, watched: Sequence[float]) -> float:
-        stage = 1.0 if self.plan is None else self.plan.rate_factor(epoch)
-        if self.constant is not None and self.constant_from is not None and epoch >= self.constant_from:
-            return stage * self.constant
-        return stage * learning_rate_factor(self.name, epoch, self.options, watched)
+        return RateFactor(name=options.name, options=numbers, plan=plan, constant=constant, constant_from=first)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thermo_qc.errors import choose
+from thermo_qc.training.freezing import FreezePlan
 
-__all__ = ["SCHEDULES", "ScheduleOptions", "learning_rate_factor"]
+__all__ = ["SCHEDULES", "RateFactor", "ScheduleOptions", "learning_rate_factor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +109,33 @@ def learning_rate_factor(name: str, epoch: int, options: ScheduleOptions, losses
     if epoch < warmup:
         return (epoch + 1) / (warmup + 1)
     return max(options.minimum_factor, schedule(epoch - warmup, options, losses[warmup:]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateFactor:
+    """Factor on the learning rate of a training; an object and no closure, so that it can go to other processes.
+
+    Parameters
+    ----------
+    name : str
+        A name of `SCHEDULES`.
+    options : ScheduleOptions
+        Numbers of the schedule.
+    plan : FreezePlan, optional
+        Its stages have factors of their own.
+    constant, constant_from : float and int, optional
+        Factor in place of the schedule's from an epoch on.
+    """
+
+    name: str
+    options: ScheduleOptions
+    plan: FreezePlan | None = None
+    constant: float | None = None
+    constant_from: int | None = None
+
+    def __call__(self, epoch: int, watched: Sequence[float]) -> float:
+        """Return the factor in an epoch, given the losses so far."""
+        stage = 1.0 if self.plan is None else self.plan.rate_factor(epoch)
+        if self.constant is not None and self.constant_from is not None and epoch >= self.constant_from:
+            return stage * self.constant
+        return stage * learning_rate_factor(self.name, epoch, self.options, watched)

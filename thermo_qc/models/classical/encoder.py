@@ -110,9 +110,14 @@ def headless(network: nn.Module, name: str) -> nn.Module:
     """
     from torch import nn
 
+    from thermo_qc.models.pixelwise import PixelCurves
+
     copy = deepcopy(network)
     if isinstance(getattr(copy, "head", None), nn.Linear | nn.Conv2d):
         copy.head = nn.Identity()
+        return copy
+    if isinstance(copy, PixelCurves):
+        copy.core.head = nn.Identity()  # type: ignore[assignment]
         return copy
     from segmentation_models_pytorch.base import SegmentationHead
 
