@@ -232,6 +232,37 @@ def test_imagenet_weights_without_a_network_say_the_way_out(monkeypatch):
         build_segmenter("unet", in_channels=3, n_classes=2, encoder_weights="imagenet")
 
 
+@pytest.mark.parametrize(
+    ("proxies", "address", "asks_cache_alone"), [({}, False, True), ({}, True, False), ({"https": "p"}, False, False)]
+)
+def test_the_cache_alone_is_asked_where_the_hub_has_no_address(monkeypatch, proxies, address, asks_cache_alone):
+    import socket
+
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    from thermo_qc.models import encoder_weights
+
+    def address_of(*_args):
+        if not address:
+            raise socket.gaierror("name or service not known")
+        return [("somewhere",)]
+
+    seen = []
+
+    def fetched(*_args, **_kwargs):
+        seen.append(constants.HF_HUB_OFFLINE)
+        raise ConnectionError("nothing there")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(encoder_weights, "getproxies", lambda: proxies)
+    monkeypatch.setattr(socket, "getaddrinfo", address_of)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetched)
+    with pytest.raises(ModelError, match="could not be fetched"):
+        encoder_weights.read_encoder_weights("resnet18", "imagenet")
+    assert seen == [asks_cache_alone] and constants.HF_HUB_OFFLINE is False
+
+
 def test_imagenet_weights_come_from_the_cache(monkeypatch, tmp_path, pretrained):
     import huggingface_hub
 

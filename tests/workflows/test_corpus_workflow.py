@@ -281,6 +281,16 @@ def test_a_model_of_two_corpora_knows_both(home: Path, tmp_path: Path) -> None:
             ["simulate", "corpus.yaml", "-n", "3", "-o", "corpus", "--overwrite"],
             "-n adds plates to a corpus and replaces",
         ),
+        (["simulate", "single.yaml", "-n", "3", "-o", "new"], "describes one plate, -n counts those of a corpus"),
+        (["cv", "train.yaml", "--manifest", "x.yaml", "-o", "new"], "describes a training on a corpus of simulated"),
+        (["train", "single.yaml", "--corpus", "corpus", "-o", "new"], "--corpus is for trainings on simulated plates"),
+        (
+            [
+                *("train", "train.yaml", "--corpus", "nowhere", "-o", "new", "--set", "model.name=unet"),
+                *("--set", "model.parameters={encoder_weights: nowhere.pth}"),
+            ],
+            "encoder weights 'nowhere.pth' do not exist",  # before a corpus is read
+        ),
     ],
 )
 def test_mistakes_are_one_line(
@@ -288,6 +298,7 @@ def test_mistakes_are_one_line(
 ) -> None:
     monkeypatch.chdir(home)
     (home / "other.yaml").write_text(yaml.safe_dump({**CORPUS, "seed": 4}), encoding="utf-8")
+    (home / "single.yaml").write_text("plate: x.yaml\n", encoding="utf-8")
     (home / "broken").mkdir(exist_ok=True)
     (home / "broken" / "corpus.json").write_text("[]", encoding="utf-8")
     (home / "half").mkdir(exist_ok=True)

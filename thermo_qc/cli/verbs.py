@@ -161,7 +161,10 @@ def simulate(arguments: Namespace) -> int:
 
 def _simulate_corpus(arguments: Namespace) -> int:
     from thermo_qc.workflows import corpus
+    from thermo_qc.workflows.simulate import describes_corpus
 
+    if not describes_corpus(arguments.config):
+        raise ConfigError(f"{arguments.config} describes one plate, -n counts those of a corpus; leave -n out")
     if arguments.overwrite:
         raise InputError("-n adds plates to a corpus and replaces none; leave --overwrite out, or name another folder")
     with progress_bar("plate") as show:
@@ -230,7 +233,13 @@ def train(arguments: Namespace) -> int:
     from thermo_qc.workflows import train as workflow
     from thermo_qc.workflows import train_corpus
 
-    if arguments.corpus is not None or train_corpus.names_corpus(arguments.config):
+    on_corpus = train_corpus.names_corpus(arguments.config)
+    if arguments.corpus is not None and not on_corpus:
+        raise ConfigError(
+            f"--corpus is for trainings on simulated plates, {arguments.config} trains on the recordings of a "
+            "manifest; leave --corpus out, or take a configuration like configs/general.yaml"
+        )
+    if on_corpus:
         return _train_on_corpus(arguments)
     with _spread(arguments):
         result = workflow.run(arguments.config, arguments.output, **_training(arguments))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import segmentation_models_pytorch as smp
 import torch
@@ -14,11 +19,12 @@ from torch import Tensor, nn
 
 from thermo_qc.errors import ModelError
 
-__all__ = ["fill_encoder", "read_encoder_weights"]
+__all__ = ["DEFAULT_ENCODER", "fill_encoder", "read_encoder_weights"]
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
+DEFAULT_ENCODER = "resnet18"
 SMALLEST_MATCH = 0.9
 
 
@@ -126,13 +132,36 @@ def _fetch(name: str) -> dict[str, Tensor]:
     """ImageNet weights from the cache of the hub, or over the network."""
     log.info("fetching ImageNet weights of encoder %s (cached afterwards)", name)
     try:
-        return _fetch_timm(name) if name.startswith("tu-") else _fetch_smp(name)
+        with _cache_alone_without_network():
+            return _fetch_timm(name) if name.startswith("tu-") else _fetch_smp(name)
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(
             f"the ImageNet weights of encoder '{name}' could not be fetched ({_first_line(error)}); {_way_out(name)}"
         ) from error
+
+
+@contextmanager
+def _cache_alone_without_network() -> Iterator[None]:
+    """Ask the cache alone where the hub has no address, instead of trying for most of a minute."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not _has_address(str(urlsplit(constants.ENDPOINT).hostname))
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _has_address(host: str) -> bool:
+    if getproxies():
+        return True  # the proxy looks it up
+    try:
+        return bool(socket.getaddrinfo(host, 443))
+    except OSError:
+        return False
 
 
 def _fetch_smp(name: str) -> dict[str, Tensor]:

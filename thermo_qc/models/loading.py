@@ -98,6 +98,26 @@ def without_pretraining(kind: str, parameters: Mapping[str, Any], tensors: Itera
     return own
 
 
+def check_pretrained(parameters: Mapping[str, Any]) -> None:
+    """Make sure that the encoder weights which a segmenter's parameters ask for can be had, before long work begins.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Of `build_segmenter`.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, broken or hostile, or the weights cannot be fetched.
+    """
+    weights = parameters.get("encoder_weights", "none")
+    if weights != "none":
+        from thermo_qc.models.encoder_weights import DEFAULT_ENCODER, read_encoder_weights
+
+        read_encoder_weights(str(parameters.get("encoder", DEFAULT_ENCODER)), str(weights))
+
+
 def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: Any) -> nn.Module:
     """Build a network of our own that reads curves and images together."""
     from thermo_qc.models.hybrid import CurveUNet

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thermo_qc.errors import ConfigError, ModelError, UnknownNameError, choose, suggestion
-from thermo_qc.models.encoder_weights import fill_encoder, read_encoder_weights
+from thermo_qc.models.encoder_weights import DEFAULT_ENCODER, fill_encoder, read_encoder_weights
 from thermo_qc.models.parameters import check_names, fraction, integer
 
 __all__ = ["SEGMENTERS", "Segmenter", "build_segmenter", "encoder_names", "parameter_count"]
@@ -115,7 +115,7 @@ def build_segmenter(
     *,
     in_channels: int,
     n_classes: int,
-    encoder: str = "resnet18",
+    encoder: str = DEFAULT_ENCODER,
     encoder_weights: str = "none",
     dropout: float = 0.0,
     adapter: bool = False,

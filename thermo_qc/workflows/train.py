@@ -12,16 +12,18 @@ import numpy as np
 import yaml
 
 from thermo_qc.config import ExperimentConfig, load_config
-from thermo_qc.errors import ModelError
+from thermo_qc.errors import ConfigError, ModelError
 from thermo_qc.evaluation import confusion_matrix, pixel_metrics
 from thermo_qc.inspection import load_model
 from thermo_qc.io import load_manifest, write_json, write_text
+from thermo_qc.models.loading import check_pretrained
 from thermo_qc.representation import Representation
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depths_mm, load_recordings, manifest_path
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.lock import locked_by_leader
 from thermo_qc.workflows.predict_folder import remove_litter
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
+from thermo_qc.workflows.train_corpus import names_corpus
 
 if TYPE_CHECKING:
     from thermo_qc.models import TrainedModel
@@ -49,7 +51,13 @@ def load_experiment(
     config_path: Path, *, manifest: Path | None = None, overrides: tuple[str, ...] = (), seed: int | None = None
 ) -> Experiment:
     """Load a configuration and the recordings of its manifest."""
+    if names_corpus(config_path):
+        raise ConfigError(
+            f"{config_path} describes a training on a corpus of simulated plates; give it to thermo-qc train"
+        )
     config = _with_encoder(load_config(ExperimentConfig, config_path, overrides), config_path)
+    if config.model.kind == "segmentation" and config.train.transfer.source is None:
+        check_pretrained(config.model.parameters)
     path = manifest_path(config_path, config.data.manifest, manifest)
     recordings = load_recordings(load_manifest(path), config.data.class_scheme)
     check_fits(recordings, Representation.from_config(config.representation))

@@ -13,6 +13,7 @@ import yaml
 from thermo_qc.config import CorpusExperimentConfig, load_config, read_yaml
 from thermo_qc.errors import ConfigError, InputError
 from thermo_qc.io import read_sequence, write_json, write_text
+from thermo_qc.models.loading import check_pretrained
 from thermo_qc.sequence import ThermalSequence
 from thermo_qc.workflows.corpus import CORPUS_FILE, CorpusPlate, read_corpus
 from thermo_qc.workflows.evaluate import set_threads
@@ -114,6 +115,8 @@ def run(
     config = load_config(CorpusExperimentConfig, config_path, overrides)
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
+    if config.start_from is None:
+        check_pretrained(config.model.parameters)
     entries, described = _corpora(config, config_path.parent, corpus)
     if threads is not None:
         set_threads(threads)
