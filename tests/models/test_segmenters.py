@@ -240,6 +240,7 @@ def test_the_cache_alone_is_asked_where_the_hub_has_no_address(monkeypatch, prox
 
     import huggingface_hub
     from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     from thermo_qc.models import encoder_weights
 
@@ -250,7 +251,9 @@ def test_the_cache_alone_is_asked_where_the_hub_has_no_address(monkeypatch, prox
 
     seen = []
 
-    def fetched(*_args, **_kwargs):
+    def fetched(*_args, local_files_only=False, **_kwargs):
+        if local_files_only:
+            raise LocalEntryNotFoundError("not in the cache")
         seen.append(constants.HF_HUB_OFFLINE)
         raise ConnectionError("nothing there")
 

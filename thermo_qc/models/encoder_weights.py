@@ -132,8 +132,7 @@ def _fetch(name: str) -> dict[str, Tensor]:
     """ImageNet weights from the cache of the hub, or over the network."""
     log.info("fetching ImageNet weights of encoder %s (cached afterwards)", name)
     try:
-        with _cache_alone_without_network():
-            return _fetch_timm(name) if name.startswith("tu-") else _fetch_smp(name)
+        return _fetch_timm(name) if name.startswith("tu-") else _fetch_smp(name)
     except ModelError:
         raise
     except Exception as error:
@@ -166,20 +165,27 @@ def _has_address(host: str) -> bool:
 
 def _fetch_smp(name: str) -> dict[str, Tensor]:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     settings = _settings(name)
     if settings is None:
         raise ModelError(f"there are no ImageNet weights for encoder '{name}'; give a local file or 'none'")
     if "repo_id" not in settings:
         raise ModelError(f"the ImageNet weights of encoder '{name}' have no known home; give a local file or 'none'")
-    path = hf_hub_download(settings["repo_id"], filename="model.safetensors", revision=settings.get("revision"))
+    wanted = {"filename": "model.safetensors", "revision": settings.get("revision")}
+    try:
+        path = hf_hub_download(settings["repo_id"], **wanted, local_files_only=True)
+    except LocalEntryNotFoundError:
+        with _cache_alone_without_network():
+            path = hf_hub_download(settings["repo_id"], **wanted)
     return dict(load_file(path, device="cpu"))
 
 
 def _fetch_timm(name: str) -> dict[str, Tensor]:
     import timm
 
-    state: dict[str, Tensor] = timm.create_model(name.removeprefix("tu-"), pretrained=True).state_dict()
+    with _cache_alone_without_network():
+        state: dict[str, Tensor] = timm.create_model(name.removeprefix("tu-"), pretrained=True).state_dict()
     return state
 
 
