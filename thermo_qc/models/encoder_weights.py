@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -172,12 +173,14 @@ def _fetch_smp(name: str) -> dict[str, Tensor]:
         raise ModelError(f"there are no ImageNet weights for encoder '{name}'; give a local file or 'none'")
     if "repo_id" not in settings:
         raise ModelError(f"the ImageNet weights of encoder '{name}' have no known home; give a local file or 'none'")
-    wanted = {"filename": "model.safetensors", "revision": settings.get("revision")}
+    fetch = partial(
+        hf_hub_download, settings["repo_id"], filename="model.safetensors", revision=settings.get("revision")
+    )
     try:
-        path = hf_hub_download(settings["repo_id"], **wanted, local_files_only=True)
+        path = str(fetch(local_files_only=True))
     except LocalEntryNotFoundError:
         with _cache_alone_without_network():
-            path = hf_hub_download(settings["repo_id"], **wanted)
+            path = str(fetch())
     return dict(load_file(path, device="cpu"))
 
 
