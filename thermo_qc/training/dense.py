@@ -18,7 +18,7 @@ from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import IGNORE_LABEL
 from thermo_qc.training.acquisitions import AcquisitionRanges, Sample, SimulatedPlate, draw_acquisition
 
-__all__ = ["AcquisitionBatches", "DefectAndDepthLoss"]
+__all__ = ["AcquisitionBatches", "DefectAndDepthLoss", "depth_likelihood"]
 
 _AHEAD = 6
 _NEAR_PX = 4
@@ -69,13 +69,33 @@ class DefectAndDepthLoss(nn.Module):
         overlap = 2 * (probability * truth).sum((1, 2)) + _SMOOTH
         dice = 1 - overlap / (probability.sum((1, 2)) + truth.sum((1, 2)) + _SMOOTH)
         defect = labels == 1
-        mean, variance = outputs[:, 2][defect].float(), outputs[:, 3][defect].float().clamp(*_LOG_VARIANCE)
-        likelihood = 0.5 * (torch.exp(-variance) * (wanted[defect] - mean) ** 2 + variance)
-        if self.depth_beta > 0:
-            likelihood = likelihood * torch.exp(self.depth_beta * variance.detach())
+        stated = outputs[:, 2:4].movedim(1, -1)[defect].float()
+        likelihood = depth_likelihood(stated, wanted[defect], beta=self.depth_beta)
         depth = (importance[defect] * likelihood).sum() / importance[defect].sum().clamp_min(1.0)
         loss: Tensor = entropy + self.dice * dice.mean() + self.depth * depth
         return loss
+
+
+def depth_likelihood(stated: Tensor, wanted: Tensor, *, beta: float) -> Tensor:
+    """Negative logarithm of the Gaussian likelihood of logarithmic depths, as in `DefectAndDepthLoss`.
+
+    Parameters
+    ----------
+    stated : Tensor, shape (N, 2)
+        Mean and log variance.
+    wanted : Tensor, shape (N,)
+        True values.
+    beta : float
+        See `DefectAndDepthLoss`.
+
+    Returns
+    -------
+    Tensor, shape (N,)
+        Without the constant.
+    """
+    mean, variance = stated[:, 0], stated[:, 1].clamp(*_LOG_VARIANCE)
+    likelihood = 0.5 * (torch.exp(-variance) * (wanted - mean) ** 2 + variance)
+    return likelihood * torch.exp(beta * variance.detach()) if beta > 0 else likelihood
 
 
 class AcquisitionBatches:

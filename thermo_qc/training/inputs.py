@@ -185,5 +185,7 @@ def case_signature(cases: Sequence[Case], settings: dict[str, Any]) -> str:
         digest.update(f"{case.key} {tuple(sequence.frames.shape)}".encode())
         digest.update(np.ascontiguousarray(sequence.times_s).tobytes())
         digest.update(np.ascontiguousarray(case.class_map).tobytes())
+        if sequence.truth is not None:
+            digest.update(np.ascontiguousarray(sequence.truth.depth_mm).tobytes())
         digest.update(np.ascontiguousarray(sequence.frames[sequence.n_frames // 2, :, :]).tobytes())
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from thermo_qc.representation import AnyRepresentation, Representation
 from thermo_qc.training.classical import fit_classical
 from thermo_qc.training.curriculum import Curriculum, plan_curriculum
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
+from thermo_qc.training.depth_tuning import DepthCodes, DepthTuningModule, code_depths
 from thermo_qc.training.fitting import Progress, fit_network
 from thermo_qc.training.freezing import FreezePlan, Unfreezing, plan_freezing
 from thermo_qc.training.helps import GradientNoise, WeightAverage
@@ -32,7 +33,6 @@ from thermo_qc.training.inputs import (
     stacks_of,
     training_counts,
 )
-from thermo_qc.training.kept_depth import DepthKeepingModule
 from thermo_qc.training.losses import build_loss
 from thermo_qc.training.module import CurveModule, SegmentationModule
 from thermo_qc.training.optimisers import OPTIMISERS, build_optimiser
@@ -191,8 +191,16 @@ class Job:
         representation = self._representation(train_cases)
         stacks, labels = stacks_of(train_cases, representation)
         counts = class_counts(labels, len(self.class_names))
+        checked = stacks_of(validation_cases, representation)
         network, plan = self._network(representation)
         curriculum = self._curriculum(train_cases)
+        kind: Callable[..., CurveModule] = SegmentationModule
+        codes = DepthCodes()
+        if self.experiment.model.parameters.get("depth_head", False):
+            sequences = [case.sequence for case in (*train_cases, *validation_cases)]
+            every, codes = code_depths(sequences, [*labels, *checked[1]], len(self.class_names))
+            labels, checked = every[: len(labels)], (checked[0], every[len(labels) :])
+            kind = self._depth_module(codes)
         loader = StackBatches(
             stacks,
             labels,
@@ -205,23 +213,22 @@ class Job:
             sound_fraction=train.sound_fraction,
             pool=None if curriculum is None else curriculum.pool,
             threads=torch.get_num_threads(),
+            classes=codes.classes,
         )
         validation = None
         if validation_cases:
-            pairs = zip(*stacks_of(validation_cases, representation), strict=True)
+            pairs = zip(*checked, strict=True)
             validation = FixedBatches([stack_pair([(np.moveaxis(stack, 0, -1), label)]) for stack, label in pairs])
-        return representation, {"network": self._fit(self._stack_module(), network, plan, counts, loader, validation)}
+        return representation, {"network": self._fit(kind, network, plan, counts, loader, validation)}
 
-    def _stack_module(self) -> Callable[..., CurveModule]:
-        if not self.experiment.model.parameters.get("depth_head", False):
-            return SegmentationModule
+    def _depth_module(self, codes: DepthCodes) -> Callable[..., CurveModule]:
         if self.start is None or not self.start.has_depth_head:
             raise ConfigError(
                 "a network with a depth head learns depths on a corpus of simulated plates, or starts from one that "
                 "did; set train.transfer.from or leave depth_head out"
             )
         assert self.start.network is not None
-        return partial(DepthKeepingModule, teacher=self.start.network)
+        return partial(DepthTuningModule, teacher=self.start.network, codes=codes)
 
     def _representation(self, cases: Cases) -> AnyRepresentation:
         if self.start is not None and self.keep_representation:

@@ -55,6 +55,8 @@ class StackBatches:
         Epoch -> bool (n_cases,): the cases that take part in it.
     threads : int
         Threads that prepare the samples of a batch; the samples do not depend on it.
+    classes : ndarray of uint8, shape (256,), optional
+        Class that each label stands for, where labels tell more than classes.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class StackBatches:
         sound_fraction: float | None = None,
         pool: Callable[[int], NDArray[np.bool_]] | None = None,
         threads: int = 1,
+        classes: NDArray[np.uint8] | None = None,
     ) -> None:
+        self.classes = np.arange(256, dtype=np.uint8) if classes is None else classes
         self.stacks = [np.ascontiguousarray(np.moveaxis(stack, 0, -1), dtype=np.float32) for stack in stacks]
         self.labels = [np.ascontiguousarray(label, dtype=np.uint8) for label in labels]
         self.augmenter, self.seed, self.epoch, self.threads, self.pool = augmenter, seed, 0, threads, pool
@@ -89,7 +93,7 @@ class StackBatches:
 
     def _places(self, n_classes: int) -> list[NDArray[np.int64]]:
         """For each class, the positions of its pixels in the chain of all cases' flattened maps."""
-        chain = np.concatenate([label.ravel() for label in self.labels])
+        chain = self.classes[np.concatenate([label.ravel() for label in self.labels])]
         return [np.flatnonzero(chain == k) for k in range(n_classes)]
 
     def __len__(self) -> int:
