@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from thermo_qc.cli import main
 from thermo_qc.errors import InputError, ModelError
@@ -16,7 +17,7 @@ from thermo_qc.inspection import load_model, predict_sequence, read_defect_map
 from thermo_qc.inspection.limits import model_doubts, reach_mm
 from thermo_qc.inspection.loading import shipped_models
 from thermo_qc.io import write_sequence
-from thermo_qc.plate import Hole, PlateSpec
+from thermo_qc.plate import Hole, PlateSpec, load_material
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import Material, ThermalSequence
 from thermo_qc.simulation import Heating, frame_times_s, record_plate, solve_plate
@@ -122,6 +123,26 @@ def test_every_output_warns_outside_its_range(
     assert main(["results", str(tmp_path / "out"), "-o", str(tmp_path / "all.json")]) == 0
     assert line in capsys.readouterr().out
     assert line in json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))[0]["warnings"]
+
+
+def test_a_material_that_the_file_lacks_is_named_on_the_command_line(
+    recording: ThermalSequence, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sequence(replace(recording, material=None), tmp_path / "bare.h5")
+    command = ["predict", "general", str(tmp_path / "bare.h5"), "--threads", "1"]
+    assert main([*command, "-o", str(tmp_path / "without")]) == 0
+    without = read_defect_map(tmp_path / "without" / "bare.h5")
+    assert np.isnan(without.depth_mm).all() and "in a sidecar or with --material" in without.notes[0]
+    assert main([*command, "-o", str(tmp_path / "named"), "--material", "gfrp"]) == 0
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(asdict(load_material("GFRP"))), encoding="utf-8")
+    assert main([*command, "-o", str(tmp_path / "own"), "--material", str(tmp_path / "own.yaml")]) == 0
+    named, own = (read_defect_map(tmp_path / name / "bare.h5") for name in ("named", "own"))
+    assert np.isfinite(named.depth_mm).any() and named.notes == ()
+    np.testing.assert_array_equal(named.depth_mm, own.depth_mm)
+    capsys.readouterr()
+    assert main([*command, "-o", str(tmp_path / "wrong"), "--material", "gfpr"]) == 2
+    assert "material 'gfpr' is neither a YAML file nor one that ships" in capsys.readouterr().err
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_it_says_which_camera_it_was_not_trained_for(recording: ThermalSequence) -> None:

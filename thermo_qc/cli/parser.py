@@ -34,6 +34,7 @@ FACT_OPTIONS: dict[str, tuple[type, str]] = {
     "ambient_c": (float, "ambient temperature, degC"),
     "emissivity": (float, "emissivity of the surface"),
     "thickness_mm": (float, "thickness of the plate, mm"),
+    "material": (str, "GFRP, CFRP or a YAML file of thermal constants"),
     "netd_k": (float, "noise of the camera, K"),
     "camera": (str, "camera"),
     "specimen_id": (str, "specimen"),

@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from thermo_qc.cli.batch_verbs import memory_bytes
@@ -405,6 +406,10 @@ def given_facts(arguments: Namespace) -> dict[str, Any]:
     from thermo_qc.config import Facts, parse_config
 
     given = {name: getattr(arguments, name) for name in FACT_OPTIONS if getattr(arguments, name, None) is not None}
+    if "material" in given:
+        from thermo_qc.plate import load_material
+
+        given["material"] = asdict(load_material(given["material"]))
     parse_config(Facts, given, "options")
     return given
 

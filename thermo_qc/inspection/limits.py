@@ -144,7 +144,9 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[tuple[
     ]
     if missing:
         depths = "are not given" if material is None else "are less sure"
-        lines.append((f"{', '.join(missing)} not known: defects are called without, depths {depths}", 0.0))
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        way_out = f"state what is missing in a sidecar or with {options}"
+        lines.append((f"{', '.join(missing)} not known: defects are called without, depths {depths}; {way_out}", 0.0))
     if thickness is not None:
         lines += _outside("thickness", thickness, limits["thickness_mm"], "mm")
     if material is not None:
