@@ -118,7 +118,8 @@ def test_every_output_warns_outside_its_range(
         assert line in row["warnings"].split("; ")
     assert main(command) == 0
     assert "indications (outside the model's range) (up to date)" in capsys.readouterr().out
-    assert all(line in row["warnings"] for row in read_table(tmp_path / "out" / "thick.csv"))
+    rows = read_table(tmp_path / "out" / "thick.csv")
+    assert rows and all(line in row["warnings"] for row in rows)
     assert line in read_defect_map(tmp_path / "out" / "thick.h5").notes
     assert main(["results", str(tmp_path / "out"), "-o", str(tmp_path / "all.json")]) == 0
     assert line in capsys.readouterr().out
@@ -152,11 +153,18 @@ def test_it_says_which_camera_it_was_not_trained_for(recording: ThermalSequence)
     assert few.endswith("frames after the start of the heating, the model was trained from 120 on")
     faint = recording.ambient_c + 0.05 * (frames - recording.ambient_c)
     faint += np.random.default_rng(0).normal(0, 0.06, frames.shape)
-    (weak,) = model_doubts(load_model("general"), recording.with_frames(faint.astype(np.float32), "faint"))
+    (weak,) = model_doubts(models, recording.with_frames(faint.astype(np.float32), "faint"))
     assert weak.startswith("largest rise / noise of a frame is ") and weak.endswith("trained from 57.1 to 2667")
     rise = np.linspace(0.0, 4.0, recording.n_frames, dtype=np.float32)[:, None, None]
     notes = model_doubts(models, recording.with_frames(frames + rise * 4, "transmitted"))
     (behind,) = notes
+    stepped = replace(recording.excitation, kind="step", stop_s=None)
+    rising = recording.ambient_c + rise + 0.03 * np.random.default_rng(0).standard_normal(frames.shape)
+    assert model_doubts(models, replace(recording, frames=rising.astype(np.float32), excitation=stepped)) == ()
+    late = recording.times_s > 25.0
+    kelvin = (frames[late] + 273.15).astype(np.float32)
+    cooling = recording.with_frames(kelvin, "cooling", times_s=recording.times_s[late], unit="K", ambient_c=None)
+    assert model_doubts(models, cooling) == ()  # neither its level is known, nor are frames missing
     assert (
         behind.startswith("the plate warms on after the heating (to 1.") and "the camera looks at the other" in behind
     )

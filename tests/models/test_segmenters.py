@@ -233,7 +233,8 @@ def test_imagenet_weights_without_a_network_say_the_way_out(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("proxies", "address", "asks_cache_alone"), [({}, False, True), ({}, True, False), ({"https": "p"}, False, False)]
+    ("proxies", "address", "asks_cache_alone"),
+    [({}, False, True), ({}, True, False), ({"https": "p"}, False, False), ({"no": "localhost"}, False, True)],
 )
 def test_the_cache_alone_is_asked_where_the_hub_has_no_address(monkeypatch, proxies, address, asks_cache_alone):
     import socket

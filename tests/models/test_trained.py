@@ -227,6 +227,15 @@ def test_a_description_of_a_huge_network_is_refused_before_it_takes_memory(model
     assert places == ["meta"]  # where tensors have shapes and no values
 
 
+def test_an_encoder_that_looks_at_values_while_it_is_built_comes_back(models, tmp_path):
+    from thermo_qc.models import build_segmenter
+
+    plain, own = models["segmentation"], {"encoder": "mit_b0", "decoder_channels": [8, 8, 8, 8, 8]}
+    network = build_segmenter("unet", in_channels=plain.representation.n_stack_channels, n_classes=3, **own)
+    digest = replace(plain, name="unet", network=network, parameters=own).save(tmp_path / "model.safetensors")
+    assert load_trained(tmp_path / "model.safetensors").sha256 == digest
+
+
 def test_a_segmenter_with_an_adapter_comes_back(models, tmp_path):
     from thermo_qc.models import build_segmenter
 

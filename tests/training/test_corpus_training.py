@@ -24,6 +24,7 @@ from thermo_qc.training.acquisitions import _texture
 from thermo_qc.training.calibration import best_threshold, fit_scaling
 from thermo_qc.training.curriculum import Curriculum, plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
+from thermo_qc.training.helps import take_average
 from thermo_qc.training.module import DenseModule
 
 GFRP = Material(
@@ -278,7 +279,9 @@ def test_a_network_on_pixels_computes_those_that_are_wanted_alone() -> None:
     whole, part = network(stack), network(stack, wanted)
     assert torch.allclose(part.permute(0, 2, 3, 1)[wanted], whole.permute(0, 2, 3, 1)[wanted], atol=1e-5)
     assert torch.all(part.permute(0, 2, 3, 1)[~wanted] == 0)
-    assert torch.all(network(stack, torch.zeros_like(wanted)) == 0)
+    nothing = network.train()(stack, torch.zeros_like(wanted))
+    assert torch.all(nothing == 0)
+    nothing.sum().backward()  # a crop without labels is no reason to stop
 
 
 def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
@@ -332,6 +335,17 @@ def test_a_training_on_pixels_counts_those_it_samples() -> None:
     found = module.batch_loss(stacks, targets)
     assert seen == [60]
     assert torch.allclose(found, loss(network(stacks), targets), atol=1e-5)
+
+
+def test_averaged_weights_get_statistics_of_the_pixels_that_count() -> None:
+    network = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [4]})
+    stacks, targets = torch.randn(2, 39, 6, 6), torch.full((2, 3, 6, 6), 255.0)
+    stacks[:, 32], targets[:, 0, 2, 2:4] = 1.0, 0.0
+    seen: list[int] = []
+    network.core.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    weights = {name: value.detach() for name, value in network.named_parameters()}
+    take_average(network, weights, [(stacks, targets), (stacks, targets[:, 0])], statistics=True)
+    assert seen == [4, 4]
 
 
 def test_sampled_pixels_are_for_networks_on_pixels() -> None:
@@ -490,6 +504,7 @@ def test_frozen_layers_of_a_start_stay_while_a_corpus_teaches_the_rest(tmp_path:
         ),
         ({"train": {"freezing": {"stages": [{"epochs": 2}]}}}, "stages unfreeze layers, but freeze is 'none'"),
         ({"train": {"curriculum": {"by": "contrast"}}}, "Extra inputs are not permitted"),
+        ({"model": {"parameters": {"encoder_weights": "imagenet"}}}, "'curve_unet' has no pretrained encoder"),
     ],
 )
 def test_helps_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:

@@ -8,12 +8,14 @@ import torch
 from torch import nn
 from training_cases import DEPTHS, NAMES, SMALL_UNET, assert_same_weights, build_experiment, make_case, run, weights
 
+from thermo_qc.config import ExperimentConfig
 from thermo_qc.errors import ConfigError, ModelError, UnknownNameError
 from thermo_qc.models import build_network, load_trained
 from thermo_qc.sequence import Defect, Material, Truth
 from thermo_qc.training.depth_tuning import DepthTuningModule, code_depths
 from thermo_qc.training.freezing import layers_of, plan_freezing
 from thermo_qc.training.history import read_history
+from thermo_qc.training.inputs import case_signature
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -255,6 +257,15 @@ def test_labels_carry_class_and_depth():
     np.testing.assert_array_equal(coded[2], bare.class_map)
 
 
+def test_more_classes_with_depths_than_numbers_are_refused():
+    labels = np.repeat(np.arange(1, 131, dtype=np.uint8), 2).reshape(20, 13)
+    defects = tuple(Defect(number=number) for number in range(1, 131))
+    truth = Truth(defect_index=labels.astype(np.int16), depth_mm=(labels / 10.0).astype(np.float32), defects=defects)
+    sequence = replace(make_case("a", shape=(20, 13)).sequence, truth=truth, material=MATERIAL)
+    with pytest.raises(ConfigError, match="131 classes with depths are more than labels can tell apart"):
+        code_depths([sequence], [labels], 131)
+
+
 def test_more_depths_than_numbers_are_rounded_coarser():
     labels = np.ones((20, 40), dtype=np.uint8)
     depth = np.geomspace(0.1, 10.0, labels.size).reshape(labels.shape).astype(np.float32)
@@ -272,10 +283,11 @@ def test_known_depths_are_learnt_and_unknown_ones_held(tmp_path):
     parameters = {**SMALL_UNET, "depth_head": True}
     plain = run([make_case("a", n_classes=2)], build_experiment("segmentation", "unet", SMALL_UNET, epochs=1),
                 tmp_path / "plain", **options)  # fmt: skip
+    torch.manual_seed(0)
     network = build_network("segmentation", "unet", representation=plain.representation, n_classes=2,
                             parameters=parameters)  # fmt: skip
     start = replace(plain, network=network, parameters=parameters)
-    settings = build_experiment("segmentation", "unet", parameters, epochs=12, batch_size=1, samples_per_epoch=4,
+    settings = build_experiment("segmentation", "unet", parameters, epochs=20, batch_size=1, samples_per_epoch=5,
                                 optimiser={"learning_rate": 0.01})  # fmt: skip
     bare = with_depths(make_case("a", n_classes=2), {})
 
@@ -287,8 +299,16 @@ def test_known_depths_are_learnt_and_unknown_ones_held(tmp_path):
     learnt = run([known], settings, tmp_path / "learnt", start=start, **options)
     held = run([bare], settings, tmp_path / "held", start=start, **options)
     assert depth_of(learnt) < 0.75 * before and 0.85 * before < depth_of(held) < 1.15 * before
-    again = run([with_depths(bare, {1: 0.6 * before})], settings, tmp_path / "other", start=start, **options)
-    assert again.metadata["signature"] != learnt.metadata["signature"]
+    dense = replace(MATERIAL, density_kg_m3=1900.0)
+    for number, other in enumerate(
+        (with_depths(bare, {1: 0.6 * before}), with_depths(bare, {1: 0.5 * before}, material=dense))
+    ):
+        assert case_signature([other], {}) != case_signature([known], {}), number
+    watched = {**settings.train.model_dump(mode="json", by_alias=True), "epochs": 2, "validation_fraction": 0.0}
+    checked = ExperimentConfig.model_validate({**settings.model_dump(mode="json", by_alias=True), "train": watched})
+    run([known], checked, tmp_path / "checked", start=start, validation_cases=[known], **options)
+    history = read_history(tmp_path / "checked" / "history.csv")
+    assert all(np.isfinite(row["validation_loss"]) for row in history)
 
 
 def test_depths_are_kept_when_the_classes_are_others(tmp_path):

@@ -123,6 +123,15 @@ class CorpusExperimentConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _own_networks_have_no_pretrained_encoder(self) -> Self:
+        if self.model.name in ("curve_unet", "pixel_curves") and "encoder_weights" in self.model.parameters:
+            raise ValueError(
+                f"'{self.model.name}' has no pretrained encoder; leave model.parameters.encoder_weights out, or name a "
+                "model in start_from"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _something_is_kept(self) -> Self:
         freezing = self.train.freezing
         freezing.check_epochs(self.train.epochs, "train.freezing")

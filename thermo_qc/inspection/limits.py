@@ -56,14 +56,14 @@ def model_doubts(
         One line each; empty when everything is inside.
     """
     lines: list[str] = []
-    seen: list[str] = []
+    seen: dict[str, str] = {}
     for model in models:
         lines += [line for line in _nearest(model.metadata, sequence) or () if line not in lines]
-        seen += [line for line in _signal_doubts(model, sequence, region) if line not in seen]
+        seen = {**_signal_doubts(model, sequence, region), **seen}  # of models that vote the first one speaks
     if lines and not seen:  # the models that ship know the same cameras
         knowing = [name for name, metadata in shipped_metadata().items() if _nearest(metadata, sequence) == []]
         lines += [f"{' or '.join(knowing)}, which ships too, was trained for such recordings"] if knowing else []
-    return (*lines, *seen)
+    return (*lines, *seen.values())
 
 
 @contextmanager
@@ -86,36 +86,44 @@ def _nearest(metadata: Mapping[str, Any], sequence: ThermalSequence) -> list[str
     return [line for line, _ in nearest]  # inside the ranges of one corpus is inside
 
 
-def _signal_doubts(model: TrainedModel, sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> list[str]:
-    """Doubts about number of frames, noise, and the side that the camera looks at."""
+def _signal_doubts(model: TrainedModel, sequence: ThermalSequence, region: NDArray[np.bool_] | None) -> dict[str, str]:
+    """Doubts about number of frames, noise, and the side that the camera looks at, by their topic."""
     if not isinstance(model.representation, PhysicalRepresentation):
-        return []
+        return {}
     with _reading_account():
         plates, cameras = _limits(model.metadata), model.metadata.get("acquisitions")
         if not plates or cameras is None:
-            return []
+            return {}
         fewest = int(cameras["n_frames"][0])
         weakest = min(float(one["peak_rise_k"][0]) for one in plates) / float(cameras["netd_k"][1])
         strongest = max(float(one["peak_rise_k"][1]) for one in plates) / float(cameras["netd_k"][0])
-    count = int((sequence.times_s > 0).sum())
-    lines = []
-    if count < fewest * (1 - _SLACK):
-        lines.append(f"{count} frames after the start of the heating, the model was trained from {fewest} on")
+    lines = {}
+    count, expected = int((sequence.times_s > 0).sum()), fewest * _recorded_share(sequence)
+    if count < expected * (1 - _SLACK):
+        lines["frames"] = f"{count} frames after the start of the heating, the model was trained from {expected:.0f} on"
     try:
         signal = model.representation.signal(sequence, region)
     except ThermoQCError:
         return lines  # a prediction says why itself
     if signal.over_noise > _NOISELESS:
-        lines.append("the frames hold no noise (a simulation?), the model was trained with that of a camera")
-    else:
-        what = "largest rise / noise of a frame"
-        lines += [line for line, _ in _outside(what, signal.over_noise, (weakest, strongest), "")]
+        lines["noise"] = "the frames hold no noise (a simulation?), the model was trained with that of a camera"
+    elif np.isfinite(signal.over_noise):
+        for line, _ in _outside("largest rise / noise of a frame", signal.over_noise, (weakest, strongest), ""):
+            lines["noise"] = line
     if sequence.excitation.kind != "periodic" and signal.warmed_after > _WARMED:
-        lines.append(
+        lines["side"] = (
             f"the plate warms on after the heating (to {signal.warmed_after:.2g} times its rise): the camera looks at "
-            "the other side, or heating_stop_s is early; the model was trained for the heated side"
+            "the other side, or heating_stop_s is early, the model was trained for the heated side"
         )
     return lines
+
+
+def _recorded_share(sequence: ThermalSequence) -> float:
+    """Share of the time after the start of the heating that a recording without frames of the heating has left."""
+    stop_s, times = sequence.excitation.stop_s, sequence.times_s
+    if sequence.excitation.kind != "long_pulse" or not stop_s or stop_s >= times[-1]:
+        return 1.0
+    return 1.0 if ((times > 0) & (times <= stop_s)).any() else float(1.0 - stop_s / times[-1])
 
 
 def _limits(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -145,8 +153,8 @@ def _doubts(limits: Mapping[str, Any], sequence: ThermalSequence) -> list[tuple[
     if missing:
         depths = "are not given" if material is None else "are less sure"
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
-        way_out = f"state what is missing in a sidecar or with {options}"
-        lines.append((f"{', '.join(missing)} not known: defects are called without, depths {depths}; {way_out}", 0.0))
+        way_out = f"(state what is missing in a sidecar or with {options})"
+        lines.append((f"{', '.join(missing)} not known: defects are called without, depths {depths} {way_out}", 0.0))
     if thickness is not None:
         lines += _outside("thickness", thickness, limits["thickness_mm"], "mm")
     if material is not None:

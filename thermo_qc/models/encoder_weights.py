@@ -156,7 +156,7 @@ def _cache_alone_without_network() -> Iterator[None]:
 
 
 def _has_address(host: str) -> bool:
-    if getproxies():
+    if {"http", "https", "all"} & set(getproxies()):
         return True  # the proxy looks it up
     try:
         return bool(socket.getaddrinfo(host, 443))

@@ -108,14 +108,19 @@ def check_pretrained(parameters: Mapping[str, Any]) -> None:
 
     Raises
     ------
+    UnknownNameError
+        When there is no such encoder.
     ModelError
         When the file is missing, broken or hostile, or the weights cannot be fetched.
     """
     weights = parameters.get("encoder_weights", "none")
     if weights != "none":
         from thermo_qc.models.encoder_weights import DEFAULT_ENCODER, read_encoder_weights
+        from thermo_qc.models.segmenter import check_encoder
 
-        read_encoder_weights(str(parameters.get("encoder", DEFAULT_ENCODER)), str(weights))
+        encoder = parameters.get("encoder", DEFAULT_ENCODER)
+        check_encoder(encoder)
+        read_encoder_weights(encoder, str(weights))
 
 
 def build_dense(name: str, *, in_channels: int, n_classes: int, **parameters: Any) -> nn.Module:
@@ -241,15 +246,20 @@ def _filled(build: Callable[[], nn.Module], arrays: Mapping[str, NDArray[Any]]) 
     """Build a network and give it its weights; one that is larger than the file is refused before it takes memory."""
     import torch
 
-    with torch.device("meta"):
-        own = build().state_dict()
+    network: nn.Module | None = None
+    try:
+        with torch.device("meta"):  # where tensors have shapes and no values
+            own = build().state_dict()
+    except Exception:  # some encoders look at values while they are built
+        network = build()
+        own = network.state_dict()
     wrong = sorted(set(own) ^ set(arrays)) or [name for name in own if tuple(own[name].shape) != arrays[name].shape]
     if wrong:
         raise ModelError(
             f"the weights belong to another network ({len(wrong)} tensors differ, the first is {wrong[0]}); "
             "train the model again"
         )
-    network = build()
+    network = network or build()
     network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
     return network.eval()
 

@@ -84,11 +84,16 @@ class PixelCurves(nn.Module):
                 self.core(self._curves([part[first : first + size] for part in pixels], constant[first : first + size]))
                 for first in range(0, len(constant), size)
             ]
-            or [stacks.new_zeros((0, self.n_outputs))]
+            or [self._nothing(stacks)]
         )
         result = outputs.new_zeros((batch, height, width, outputs.shape[1]))
         result[wanted] = outputs
         return result.permute(0, 3, 1, 2)
+
+    def _nothing(self, like: Tensor) -> Tensor:
+        """Return outputs (0, K) of no pixel, which gradients may flow through."""
+        tied = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0
+        return like.new_zeros((0, self.n_outputs)) + tied
 
     def _curves(self, pixels: Sequence[Tensor], facts: Tensor) -> Tensor:
         """Curves (N, T, C) of pixels (N, 2T) of each part and facts (N, F)."""

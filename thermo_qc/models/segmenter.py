@@ -162,7 +162,7 @@ def build_segmenter(
     integer("in_channels", in_channels, 1, 4096)
     integer("n_classes", n_classes, 1, 254)
     dropout = fraction("dropout", dropout)
-    _check_encoder(encoder)
+    check_encoder(encoder)
     arguments = {"encoder_name": encoder, "classes": n_classes, **_checked(parameters)}
     try:
         body, before = _assemble(network, arguments, in_channels, encoder_weights, adapter=bool(adapter))
@@ -203,7 +203,8 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _check_encoder(encoder: Any) -> None:
+def check_encoder(encoder: Any) -> None:
+    """Refuse an encoder that neither segmentation_models_pytorch nor timm has, with `UnknownNameError`."""
     known = smp.encoders.get_encoder_names()
     if encoder not in known and (not isinstance(encoder, str) or encoder not in encoder_names()):
         guess = suggestion(str(encoder), encoder_names() if str(encoder).startswith("tu-") else known)

@@ -35,10 +35,11 @@ class Signal:
     valid : ndarray of bool, shape (Y, X)
         Pixels that show a signal: finite, heated, inside the region.
     over_noise : float
-        Largest rise over the noise of a frame; infinite where there is no noise.
+        Largest rise over the noise of a frame; infinite where there is no noise, NaN where the level before the heating
+        is not known.
     warmed_after : float
-        Largest rise after the heating over that at its end; 1 or less where the inspected face was heated, NaN where
-        the heating goes on to the end or is not recorded on either side.
+        Largest rise after the heating over that at its end (or in the first bin after it); about 1 where the heated
+        face is seen. NaN where the heating goes on to the end.
     """
 
     valid: NDArray[np.bool_]
@@ -46,7 +47,7 @@ class Signal:
     warmed_after: float
 
 
-_LAST: WeakKeyDictionary[ThermalSequence, tuple[tuple[str, bytes], Signal]] = WeakKeyDictionary()
+_SEEN: WeakKeyDictionary[ThermalSequence, dict[tuple[str, bytes], Signal]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,19 +149,19 @@ class PhysicalRepresentation:
 
     def signal(self, sequence: ThermalSequence, region: NDArray[np.bool_] | None = None) -> Signal:
         """Return what a recording shows; errors as for `stack`."""
-        known = _LAST.get(sequence)
-        if known is None or known[0] != _key(self, region):
+        seen, key = _SEEN.setdefault(sequence, {}), _key(self, region)
+        if key not in seen:
             values, bins, finite = self._binned(sequence, region)
-            known = _key(self, region), _signal(values, bins, visible_pixels(values, bins, finite), _noise(sequence))
-            _LAST[sequence] = known
-        return known[1]
+            valid = visible_pixels(values, bins, finite)
+            seen[key] = _signal(sequence, _median_curve(values, bins, valid), bins, valid, _noise(sequence))
+        return seen[key]
 
     def _stack(
         self, sequence: ThermalSequence, region: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         values, bins, finite = self._binned(sequence, region)
         noise = _noise(sequence)
-        stack, valid = seen_by_network(
+        stack, valid, curve = seen_by_network(
             values,
             bins,
             noise=noise,
@@ -170,7 +171,7 @@ class PhysicalRepresentation:
             drift=self.drift,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
-        _LAST[sequence] = _key(self, region), _signal(values, bins, valid, noise)
+        _SEEN.setdefault(sequence, {})[_key(self, region)] = _signal(sequence, curve, bins, valid, noise)
         return stack, valid
 
     def bins_of(self, sequence: ThermalSequence) -> TimeBins:
@@ -248,16 +249,26 @@ def _key(recipe: PhysicalRepresentation, region: NDArray[np.bool_] | None) -> tu
     return str(recipe), b"" if region is None else region.tobytes()
 
 
-def _signal(values: NDArray[np.float32], bins: TimeBins, valid: NDArray[np.bool_], noise: float) -> Signal:
-    curve = np.median(values[:, valid], axis=1)
-    largest = float(np.abs(curve[bins.present]).max())
+def _signal(
+    sequence: ThermalSequence, curve: NDArray[np.float32], bins: TimeBins, valid: NDArray[np.bool_], noise: float
+) -> Signal:
     heating, cooling = bins.present & bins.heated, bins.present & ~bins.heated
-    at_end = curve[np.flatnonzero(heating)[-1] if heating.any() else np.argmax(cooling)]
+    ends = sequence.excitation.kind != "step" and bool(cooling.any())
+    at_end = float(curve[np.flatnonzero(heating)[-1] if heating.any() else np.argmax(cooling)]) if ends else 0.0
+    known = bins.cold or (sequence.unit == "degC" and sequence.ambient_c is not None)
+    largest = float(np.abs(curve[bins.present]).max()) if known else float("nan")
     return Signal(
         valid=valid,
-        over_noise=largest / noise if noise > 0 else float("inf"),
-        warmed_after=float(curve[cooling].max() / at_end) if cooling.any() and at_end > 0 else float("nan"),
+        over_noise=largest / noise if noise > 0 else largest * float("inf"),
+        warmed_after=float(curve[cooling].max()) / at_end if at_end > 0 else float("nan"),
     )
+
+
+def _median_curve(values: NDArray[np.float32], bins: TimeBins, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Median of the plate in every bin (B,); 0 where a bin is absent."""
+    curve = np.zeros(len(values), dtype=np.float32)
+    curve[bins.present] = np.median(values[bins.present][:, valid], axis=1)
+    return curve
 
 
 def lit_until_s(sequence: ThermalSequence) -> float:
@@ -292,7 +303,7 @@ def seen_by_network(
     texture: bool = False,
     drift: bool = False,
     facts: Callable[[float], NDArray[np.float32]],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """Turn bins into the stack that a network sees.
 
     Parameters
@@ -317,15 +328,18 @@ def seen_by_network(
     stack : ndarray of float32, shape (2 B + 7, Y, X)
     valid : ndarray of bool, shape (Y, X)
         Pixels that show a signal; the stack is 0 elsewhere.
+    curve : ndarray of float32, shape (B,)
+        Median of these pixels in every bin; 0 where a bin is absent.
     """
     valid = visible_pixels(values, bins, finite)
-    largest = float(np.abs(np.median(values[bins.present][:, valid], axis=1)).max())
+    curve = _median_curve(values, bins, valid)
+    largest = float(np.abs(curve).max())
     noise = max(noise, _SMALLEST_NOISE * largest)
     residuals = residual_channels(
         values, bins, noise=noise, valid=valid, background_order=background_order, texture=texture, drift=drift
     )
     constant = facts(largest / noise)[:, None, None] * valid
-    return np.concatenate([residuals, constant.astype(np.float32)]), valid
+    return np.concatenate([residuals, constant.astype(np.float32)]), valid, curve
 
 
 def plate_facts(

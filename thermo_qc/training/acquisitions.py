@@ -165,7 +165,7 @@ def draw_acquisition(
         course = np.maximum(bins.elapsed_s[bins.present] / times_s[-1], 0.0) ** rng.uniform(0.5, 2.0)
         values[bins.present] += (rng.uniform(-1, 1) * ranges.drift_k * course).astype(np.float32)[:, None, None]
     known = rng.random() >= ranges.no_facts_share
-    stack, valid = seen_by_network(
+    stack, valid, _ = seen_by_network(
         values,
         bins,
         noise=netd_k,

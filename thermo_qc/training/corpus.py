@@ -195,6 +195,7 @@ def _network(
         epochs=experiment.train.epochs,
         stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in freezing.stages],
         freeze_statistics=freezing.batch_norm == "freeze_statistics",
+        option="train.freezing",
     )
 
 

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from thermo_qc.errors import ConfigError
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.training.dense import depth_likelihood
 from thermo_qc.training.module import SegmentationModule
 
 __all__ = ["DepthCodes", "DepthTuningModule", "code_depths"]
 
-_STEP, _COARSER = 0.005, 2.0  # of the logarithmic depth
+_STEP, _COARSER, _COARSEST = 0.005, 2.0, 20.0  # of the logarithmic depth
 _WEIGHT, _BETA = 0.2, 0.5
 _CODES = 256
 
@@ -63,10 +64,17 @@ def code_depths(
         Coded label map of each recording.
     DepthCodes
         What they mean. Depths are rounded to 0.5 %, coarser where 255 numbers are too few.
+
+    Raises
+    ------
+    ConfigError
+        When there are too many classes.
     """
     pairs = list(zip(class_maps, map(_log_depths, sequences, class_maps), strict=True))
     step = _STEP
     while len(keys := _keys(pairs, step)) + n_classes >= _CODES:
+        if step > _COARSEST:
+            raise ConfigError(f"{n_classes} classes with depths are more than labels can tell apart; use fewer classes")
         step *= _COARSER
     meaning, coded = DepthCodes(), [labels.copy() for labels in class_maps]
     for code, (label, depth) in enumerate(keys, start=n_classes):
@@ -142,9 +150,11 @@ class DepthTuningModule(SegmentationModule):
 
     def batch_loss(self, inputs: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the classes, of the known depths, and of the distance to the teacher's other depths."""
-        n_classes = len(self.class_names)
-        outputs, classes, wanted = self.network(inputs), self._classes[target.long()], self._log_depth[target.long()]
-        loss: Tensor = self.loss(outputs[:, :n_classes], classes.to(target.dtype))
+        return self._loss_of(self.network(inputs), inputs, target)
+
+    def _loss_of(self, outputs: Tensor, inputs: Tensor, target: Tensor) -> Tensor:
+        classes, wanted = self._classes[target.long()], self._log_depth[target.long()]
+        loss: Tensor = self.loss(outputs[:, : len(self.class_names)], classes.to(target.dtype))
         defect = (classes > 0) & (classes != IGNORE_LABEL)
         known = defect & torch.isfinite(wanted)
         depths = outputs[:, -2:].movedim(1, -1)
@@ -158,7 +168,9 @@ class DepthTuningModule(SegmentationModule):
             loss = loss + (depths[held] - before[held]).float().square().mean()
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Look at the classes."""
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        """Look at classes and depths alike."""
         inputs, target = batch
-        super().validation_step((inputs, self._classes[target.long()].to(target.dtype)), index)
+        outputs = self.network(inputs)
+        classes = self._classes[target.long()].to(target.dtype)
+        self.add_validation(self._loss_of(outputs, inputs, target), outputs[:, : len(self.class_names)], classes)

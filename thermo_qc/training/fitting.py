@@ -215,9 +215,7 @@ def _callbacks(folder: Path, validation: Any, early_stopping_epochs: int | None)
 
 def _sharing(spread: Spread, loader: Any, callbacks: Sequence[lightning.Callback]) -> list[Any]:
     if any(isinstance(one, Unfreezing) for one in callbacks):
-        raise ConfigError(
-            "train.transfer freezes layers, which processes that train together cannot follow; use a single device"
-        )
+        raise ConfigError("layers are frozen, which processes that train together cannot follow; use a single device")
     return [SharedBatches(loader, max(1, torch.get_num_threads() // spread.devices))]
 
 
@@ -267,7 +265,7 @@ def _averaged(
     average.load_state_dict(state)
     if average.number == 0:
         logger.warning(
-            "train.averaging: training ended before epoch %d, the first that counts; the best weights are kept",
+            "averaged weights: training ended before epoch %d, the first that counts; the best weights are kept",
             average.first_epoch,
         )
         return

@@ -101,6 +101,7 @@ def plan_freezing(
     epochs: int,
     stages: Sequence[tuple[int, Unfreeze, float]] = (),
     freeze_statistics: bool = False,
+    option: str = "train.transfer",
 ) -> FreezePlan:
     """Plan which parameters are trained in which epochs.
 
@@ -119,6 +120,8 @@ def plan_freezing(
         The last epochs; `unfreeze` is the fraction of the layers from the top, or names of parts.
     freeze_statistics : bool
         See `FreezePlan`.
+    option : str
+        Name of the section that asks for it, for messages.
 
     Returns
     -------
@@ -136,10 +139,10 @@ def plan_freezing(
     trained = frozenset(key for name, keys in layers for key in keys if name not in frozen)
     first = epochs - sum(length for length, _, _ in stages)
     if first < 1:
-        raise ConfigError(f"the stages of train.transfer take all {epochs} epochs; leave some for the part before them")
+        raise ConfigError(f"the stages of {option} take all {epochs} epochs; leave some for the part before them")
     plan = [Stage(first_epoch=0, trained=trained)]
     for length, unfreeze, factor in stages:
-        trained = trained | _unfrozen(layers, unfreeze)
+        trained = trained | _unfrozen(layers, unfreeze, option)
         plan.append(Stage(first_epoch=first, trained=trained, learning_rate_factor=factor))
         first += length
     return FreezePlan(stages=tuple(plan), freeze_statistics=freeze_statistics)
@@ -163,7 +166,7 @@ def _of_encoder(name: str) -> bool:
     return any(part.endswith("encoder") or part == "adapter" for part in name.split("."))
 
 
-def _unfrozen(layers: Layers, unfreeze: Unfreeze) -> frozenset[str]:
+def _unfrozen(layers: Layers, unfreeze: Unfreeze, option: str) -> frozenset[str]:
     if isinstance(unfreeze, int | float):
         number = math.ceil(unfreeze * len(layers))
         return frozenset(key for _, keys in layers[len(layers) - number :] for key in keys)
@@ -172,8 +175,6 @@ def _unfrozen(layers: Layers, unfreeze: Unfreeze) -> frozenset[str]:
         found = [key for name, keys in layers if f".{part}." in f".{name}." for key in keys]
         if not found:
             known = ", ".join(dict.fromkeys(".".join(name.split(".")[:2]) for name, _ in layers))
-            raise UnknownNameError(
-                f"train.transfer.stages: the network has no part '{part}'; it has {known} and their parts"
-            )
+            raise UnknownNameError(f"{option}.stages: the network has no part '{part}'; it has {known} and their parts")
         chosen.update(found)
     return frozenset(chosen)

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from thermo_qc.models.pixelwise import PixelCurves
+from thermo_qc.sequence import IGNORE_LABEL
+
 __all__ = ["GradientNoise", "WeightAverage", "take_average"]
 
 
@@ -82,8 +85,26 @@ def take_average(network: nn.Module, weights: Mapping[str, Tensor], loader: Any,
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(weights[name])
-    if statistics:
+    if not statistics:
+        return
+    if isinstance(network, PixelCurves):  # as in training: the pixels that count
+        update_bn(((_with_wanted(*batch),) for batch in loader), _OfPair(network))
+    else:
         update_bn(loader, network)
+
+
+def _with_wanted(stacks: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    return stacks, (targets[:, 0] if targets.ndim == 4 else targets) != IGNORE_LABEL
+
+
+class _OfPair(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
+        outputs: Tensor = self.network(*pair)
+        return outputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -185,6 +185,8 @@ def case_signature(cases: Sequence[Case], settings: dict[str, Any]) -> str:
         digest.update(f"{case.key} {tuple(sequence.frames.shape)}".encode())
         digest.update(np.ascontiguousarray(sequence.times_s).tobytes())
         digest.update(np.ascontiguousarray(case.class_map).tobytes())
+        digest.update(repr((sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm)).encode())
+        digest.update(repr(sequence.excitation).encode())
         if sequence.truth is not None:
             digest.update(np.ascontiguousarray(sequence.truth.depth_mm).tobytes())
         digest.update(np.ascontiguousarray(sequence.frames[sequence.n_frames // 2, :, :]).tobytes())

@@ -125,7 +125,11 @@ class CurveModule(lightning.LightningModule):  # type: ignore[misc]
         """Add one batch to the epoch's loss and confusion matrix."""
         inputs, target = batch
         logits = self.logits_of(inputs)
-        self._validation.append((self.loss(logits, target), int((target != IGNORE_LABEL).sum())))
+        self.add_validation(self.loss(logits, target), logits, target)
+
+    def add_validation(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        """Add a batch's loss and its confusion of classes to those of the epoch."""
+        self._validation.append((loss, int((target != IGNORE_LABEL).sum())))
         confusion = confusion_of(logits, target, len(self.class_names))
         self._confusion = confusion if self._confusion is None else self._confusion + confusion
 

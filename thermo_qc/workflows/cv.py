@@ -70,7 +70,7 @@ def run(
     """
     from thermo_qc.report import build_report
 
-    experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
+    experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed, output=output)
     if threads is not None:
         set_threads(threads)
     with locked_by_leader(output):

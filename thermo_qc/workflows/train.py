@@ -22,7 +22,7 @@ from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depth
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.lock import locked_by_leader
 from thermo_qc.workflows.predict_folder import remove_litter
-from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
+from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, read_run, undone_if_refused
 from thermo_qc.workflows.train_corpus import names_corpus
 
 if TYPE_CHECKING:
@@ -48,15 +48,24 @@ class Experiment:
 
 
 def load_experiment(
-    config_path: Path, *, manifest: Path | None = None, overrides: tuple[str, ...] = (), seed: int | None = None
+    config_path: Path,
+    *,
+    manifest: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    seed: int | None = None,
+    output: Path | None = None,
 ) -> Experiment:
-    """Load a configuration and the recordings of its manifest."""
+    """Load a configuration and the recordings of its manifest.
+
+    Where `output` is no finished run, encoder weights that the training will ask for are asked for first.
+    """
     if names_corpus(config_path):
         raise ConfigError(
             f"{config_path} describes a training on a corpus of simulated plates; give it to thermo-qc train"
         )
     config = _with_encoder(load_config(ExperimentConfig, config_path, overrides), config_path)
-    if config.model.kind == "segmentation" and config.train.transfer.source is None:
+    unfinished = output is not None and (read_run(output) or {}).get("status") != "complete"
+    if unfinished and config.model.kind == "segmentation" and config.train.transfer.source is None:
         check_pretrained(config.model.parameters)
     path = manifest_path(config_path, config.data.manifest, manifest)
     recordings = load_recordings(load_manifest(path), config.data.class_scheme)
@@ -117,7 +126,7 @@ def start_run(
         "experiment": {key: value for key, value in dump.items() if key != "data"}
         | {"class_scheme": dump["data"]["class_scheme"]},
         "data": [(entry["key"], entry["sha256"], entry["acquisition"], entry["condition"]) for entry in data],
-        "truth": [sha256(recording.class_map.tobytes()).hexdigest() for recording in experiment.recordings],
+        "truth": [_known_of(recording) for recording in experiment.recordings],
         "seed": experiment.seed,
     }
     if experiment.start is not None:
@@ -140,6 +149,13 @@ def start_run(
             **(extra or {}),
         )
     return run
+
+
+def _known_of(recording: LabelledRecording) -> str:
+    """SHA-256 of the labels, depths and constants that a training learns from besides the frames."""
+    sequence = recording.sequence
+    constants = repr((sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm, sequence.excitation))
+    return sha256(recording.class_map.tobytes() + recording.truth.depth_mm.tobytes() + constants.encode()).hexdigest()
 
 
 def provenance(recordings: list[LabelledRecording], start: TrainedModel | None = None) -> dict[str, Any]:
@@ -197,7 +213,7 @@ def run(
     dict
         ``model`` (path), ``metrics`` on the training recordings (an upper bound, not an estimate), ``class_names``.
     """
-    experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed)
+    experiment = load_experiment(config_path, manifest=manifest, overrides=overrides, seed=seed, output=output)
     if threads is not None:
         set_threads(threads)
     with locked_by_leader(output):

@@ -115,7 +115,7 @@ def run(
     config = load_config(CorpusExperimentConfig, config_path, overrides)
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
-    if config.start_from is None:
+    if config.start_from is None and not (output / "model.safetensors").is_file():
         check_pretrained(config.model.parameters)
     entries, described = _corpora(config, config_path.parent, corpus)
     if threads is not None:
