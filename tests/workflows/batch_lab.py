@@ -78,6 +78,8 @@ def check_index(folder: Path) -> None:
         names = [column[0] for column in cursor.description]
         kept = [dict(zip(names, row, strict=True)) for row in cursor]
         found = connection.execute("SELECT * FROM indications ORDER BY stem, number").fetchall()
+    for row in kept:
+        row["warnings"] = None if row["warnings"] is None else json.loads(row["warnings"])
     (folder / INDEX).unlink()
     anew = list_results([folder])
     left_out = {"read_s", "compute_s", "write_s", "options", "reasons", "folder"}
