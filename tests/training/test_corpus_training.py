@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from thermo_qc.config import CorpusExperimentConfig
 from thermo_qc.errors import ConfigError, TrainingError
-from thermo_qc.models import TrainedModel, load_trained
+from thermo_qc.models import TrainedModel, load_trained, pixelwise
 from thermo_qc.models.hybrid import CurveUNet
 from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.representation import PhysicalRepresentation, time_bins
@@ -282,6 +282,17 @@ def test_a_network_on_pixels_computes_those_that_are_wanted_alone() -> None:
     nothing = network.train()(stack, torch.zeros_like(wanted))
     assert torch.all(nothing == 0)
     nothing.sum().backward()  # a crop without labels is no reason to stop
+
+
+@pytest.mark.parametrize("height", [1, 7, 23])
+def test_bands_of_rows_say_what_the_whole_says(height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixelwise, "_BAND_PIXELS", 30)
+    network = PixelCurves(39, 4, core_parameters={"channels": [5]}, radii=(1, 3)).eval()
+    stack = torch.randn(2, 39, height, 11)
+    stack[:, 32] = (torch.rand(2, height, 11) < 0.8).float()
+    whole = network(stack, torch.ones(2, height, 11, dtype=torch.bool))
+    with torch.inference_mode():
+        assert torch.allclose(network(stack), whole, atol=1e-5)
 
 
 def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:

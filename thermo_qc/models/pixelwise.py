@@ -16,7 +16,8 @@ from thermo_qc.representation import N_FACTS
 
 __all__ = ["PixelCurves"]
 
-_AT_ONCE = 16_384  # pixels, where no gradient is kept
+_BAND_PIXELS = 32_768
+_AT_ONCE = 8_192  # pixels, where no gradient is kept
 
 
 class PixelCurves(nn.Module):
@@ -71,6 +72,8 @@ class PixelCurves(nn.Module):
 
     def forward(self, stacks: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Return outputs (B, K, Y, X) of stacks (B, C, Y, X); zeros where `wanted` (B, Y, X) is given and false."""
+        if wanted is None and not torch.is_grad_enabled():
+            return self._in_bands(stacks)
         batch, _, height, width = stacks.shape
         stacks = stacks.contiguous(memory_format=torch.channels_last)
         residuals, facts = stacks[:, : 2 * self.steps], stacks[:, 2 * self.steps :]
@@ -89,6 +92,19 @@ class PixelCurves(nn.Module):
         result = outputs.new_zeros((batch, height, width, outputs.shape[1]))
         result[wanted] = outputs
         return result.permute(0, 3, 1, 2)
+
+    def _in_bands(self, stacks: Tensor) -> Tensor:
+        """Return the outputs of all pixels, band after band of rows with their surroundings: all at once takes GB."""
+        (_, _, height, width), halo = stacks.shape, max(self.radii)
+        rows = max(2 * halo, _BAND_PIXELS // width)
+        parts = []
+        for first in range(0, height, rows):
+            last, above = min(first + rows, height), min(halo, first)
+            band = stacks[:, :, first - above : last + halo]
+            wanted = torch.zeros((len(band), *band.shape[2:]), dtype=torch.bool, device=band.device)
+            wanted[:, above : above + last - first] = True
+            parts.append(self.forward(band, wanted)[:, :, above : above + last - first])
+        return torch.cat(parts, dim=2)
 
     def _nothing(self, like: Tensor) -> Tensor:
         """Return outputs (0, K) of no pixel, which gradients may flow through."""
