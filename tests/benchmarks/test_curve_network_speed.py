@@ -19,6 +19,7 @@ from thermo_qc.config import ExperimentConfig
 from thermo_qc.evaluation import confusion_matrix, pixel_metrics
 from thermo_qc.io import load_manifest
 from thermo_qc.models import CURVE_MODELS, build_curve_network, parameter_count
+from thermo_qc.models.memory import kept_memory
 from thermo_qc.training import Case, train_model
 from thermo_qc.workflows import simulate
 from thermo_qc.workflows.cases import class_depths_mm, load_recordings
@@ -103,7 +104,7 @@ def pixels_per_second(name: str, n_channels: int) -> float:
     network = build_curve_network(name, n_steps=N_STEPS, n_channels=n_channels, n_classes=3).eval()
     curves = torch.randn(BATCH, N_STEPS, n_channels)
     best = np.inf
-    with torch.inference_mode():
+    with torch.inference_mode(), kept_memory():  # as predictions do
         network(curves[:256])
         for _ in range(3):
             start = time.perf_counter()
