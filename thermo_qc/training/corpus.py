@@ -26,7 +26,7 @@ from thermo_qc.training.curriculum import plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.devices import limited_threads
 from thermo_qc.training.fitting import Progress, fit_network
-from thermo_qc.training.freezing import FreezePlan, Unfreezing, plan_freezing
+from thermo_qc.training.freezing import FreezePlan, Unfreezing, planned
 from thermo_qc.training.helps import GradientNoise, WeightAverage
 from thermo_qc.training.module import DenseModule
 from thermo_qc.training.schedules import RateFactor, ScheduleOptions
@@ -185,18 +185,11 @@ def _network(
     network = build(len(CLASS_NAMES))
     if start is not None:
         fill_corpus_network(network, start, representation)
-    freezing = experiment.train.freezing
+    freezing, epochs = experiment.train.freezing, experiment.train.epochs
     if not freezing.keeps:
-        return network, None
-    return network, plan_freezing(
-        network,
-        head=head_tensors(network, build, len(CLASS_NAMES)),
-        freeze=freezing.freeze,
-        epochs=experiment.train.epochs,
-        stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in freezing.stages],
-        freeze_statistics=freezing.batch_norm == "freeze_statistics",
-        option="train.freezing",
-    )
+        return network, None  # and no second network for its head
+    head = head_tensors(network, build, len(CLASS_NAMES))
+    return network, planned(freezing, network, head=head, epochs=epochs, option="train.freezing")
 
 
 def _keeps_statistics(plan: FreezePlan | None) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import lightning
 from torch import nn
 
+from thermo_qc.config.transfer import FreezingConfig
 from thermo_qc.errors import ConfigError, UnknownNameError
 
-__all__ = ["FreezePlan", "Stage", "Unfreezing", "layers_of", "plan_freezing"]
+__all__ = ["FreezePlan", "Stage", "Unfreezing", "layers_of", "plan_freezing", "planned"]
 
 Unfreeze = float | Sequence[str]
 
@@ -146,6 +147,23 @@ def plan_freezing(
         plan.append(Stage(first_epoch=first, trained=trained, learning_rate_factor=factor))
         first += length
     return FreezePlan(stages=tuple(plan), freeze_statistics=freeze_statistics)
+
+
+def planned(
+    config: FreezingConfig, network: nn.Module, *, head: frozenset[str], epochs: int, option: str
+) -> FreezePlan | None:
+    """Plan what a configuration asks for, see `plan_freezing`; None where it keeps nothing."""
+    if not config.keeps:
+        return None
+    return plan_freezing(
+        network,
+        head=head,
+        freeze=config.freeze,
+        epochs=epochs,
+        stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in config.stages],
+        freeze_statistics=config.batch_norm == "freeze_statistics",
+        option=option,
+    )
 
 
 Layers = Sequence[tuple[str, tuple[str, ...]]]

@@ -23,7 +23,7 @@ from thermo_qc.training.curriculum import Curriculum, plan_curriculum
 from thermo_qc.training.datasets import Case, CurveBatches, FixedBatches, class_counts
 from thermo_qc.training.depth_tuning import DepthCodes, DepthTuningModule, code_depths
 from thermo_qc.training.fitting import Progress, fit_network
-from thermo_qc.training.freezing import FreezePlan, Unfreezing, plan_freezing
+from thermo_qc.training.freezing import FreezePlan, Unfreezing, planned
 from thermo_qc.training.helps import GradientNoise, WeightAverage
 from thermo_qc.training.inputs import (
     curves_by_case,
@@ -260,17 +260,8 @@ class Job:
         head = head_tensors(network, build, n_classes)
         if self.start is not None:
             fill_from(self.start, network, head=head, class_names=self.class_names)
-        if not transfer.keeps:
-            return network, None
-        plan = plan_freezing(
-            network,
-            head=head,
-            freeze=transfer.freeze,
-            epochs=self.experiment.train.epochs,
-            stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in transfer.stages],
-            freeze_statistics=transfer.batch_norm == "freeze_statistics",
-        )
-        return network, plan
+        epochs = self.experiment.train.epochs
+        return network, planned(transfer, network, head=head, epochs=epochs, option="train.transfer")
 
     def _curriculum(self, cases: Cases) -> Curriculum | None:
         train = self.experiment.train
