@@ -125,7 +125,7 @@ def test_segments_keep_when_something_happened(pooling, tells):
 def test_halving_leaves_half_of_the_steps_to_every_further_convolution():
     options = {"channels": [4, 5, 6], "kernel": 3, "halve": True}
     network = build_curve_network("cnn1d", n_steps=20, n_channels=1, n_classes=2, **options)
-    assert network.features(torch.randn(1, 1, 20)).shape == (1, 6, 5)
+    assert network.features(torch.randn(1, 1, 1, 20)).shape == (1, 6, 1, 5)
 
 
 @pytest.mark.parametrize("name", sorted(CURVE_MODELS))

@@ -113,12 +113,12 @@ class PixelCurves(nn.Module):
 
     def _curves(self, pixels: Sequence[Tensor], facts: Tensor) -> Tensor:
         """Curves (N, T, C) of pixels (N, 2T) of each part and facts (N, F)."""
-        parts = [part.reshape(-1, 2, self.steps) for part in pixels]
-        parts.append(facts[:, :, None].expand(-1, -1, self.steps))
+        parts = [part.reshape(-1, 2, self.steps).transpose(1, 2) for part in pixels]
+        parts.append(facts[:, None].expand(-1, self.steps, -1))
         if self.clock:
             gone = torch.linspace(-1.0, 1.0, self.steps, dtype=facts.dtype, device=facts.device)
-            parts.append(gone.expand(len(facts), 1, -1))
-        return torch.cat(parts, dim=1).transpose(1, 2)
+            parts.append(gone[:, None].expand(len(facts), -1, -1))
+        return torch.cat(parts, dim=2)
 
     def _rest(self, images: Tensor, valid: Tensor) -> Iterator[Tensor]:
         """Images less their mean over the pixels of the plate in the square around each pixel, for every radius."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thermo_qc.errors import ConfigError
+from thermo_qc.models.curve.along_time import TimeConv, TimeLayers, TimeNorm, as_rows, over_time
 from thermo_qc.models.curve.base import CurveNetwork
 from thermo_qc.models.parameters import integer, integers, one_of, switch
 
@@ -94,15 +95,15 @@ class CNN1D(CurveNetwork):
         blocks: list[nn.Module] = []
         for before, after in zip((n_channels, *widths[:-1]), widths, strict=True):
             stride = 2 if halve and blocks else 1
-            blocks.append(nn.Conv1d(before, after, kernel, stride, kernel // 2, bias=not batch_norm))
+            blocks.append(TimeConv(before, after, kernel, stride, kernel // 2, bias=not batch_norm))
             if switch("batch_norm", batch_norm):
-                blocks.append(nn.BatchNorm1d(after))
+                blocks.append(TimeNorm(after))
             blocks.append(nn.ReLU())
-        self.features = nn.Sequential(*blocks)
+        self.features = TimeLayers(*blocks)
 
     def embed(self, curves: Tensor) -> Tensor:
         """Pooled output of the last convolution."""
-        return pool(self.features(curves.transpose(1, 2)), self.pooling)
+        return pool(over_time(self.features(as_rows(curves))), self.pooling)
 
 
 class _ResidualBlock(nn.Module):
@@ -114,14 +115,12 @@ class _ResidualBlock(nn.Module):
         for number, kernel in enumerate(kernels):
             layers += [
                 *([nn.ReLU()] if number else []),
-                nn.Conv1d(after if number else before, after, kernel, padding=kernel // 2, bias=False),
-                nn.BatchNorm1d(after),
+                TimeConv(after if number else before, after, kernel, padding=kernel // 2, bias=False),
+                TimeNorm(after),
             ]
-        self.layers = nn.Sequential(*layers)
+        self.layers = TimeLayers(*layers)
         self.shortcut = (
-            nn.Identity()
-            if before == after
-            else nn.Sequential(nn.Conv1d(before, after, 1, bias=False), nn.BatchNorm1d(after))
+            nn.Identity() if before == after else TimeLayers(TimeConv(before, after, 1, bias=False), TimeNorm(after))
         )
 
     def forward(self, values: Tensor) -> Tensor:
@@ -175,4 +174,4 @@ class ResCNN1D(CurveNetwork):
 
     def embed(self, curves: Tensor) -> Tensor:
         """Pooled output of the last block."""
-        return pool(self.blocks(curves.transpose(1, 2)), self.pooling)
+        return pool(over_time(self.blocks(as_rows(curves))), self.pooling)

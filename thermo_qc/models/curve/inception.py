@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thermo_qc.models.curve.along_time import TimeConv, TimeLayers, TimeNorm, TimePool, as_rows, over_time
 from thermo_qc.models.curve.base import CurveNetwork
 from thermo_qc.models.curve.convolutional import odd
 from thermo_qc.models.parameters import integer, integers
@@ -23,12 +24,12 @@ class _InceptionModule(nn.Module):
     def __init__(self, before: int, filters: int, bottleneck: int, kernels: Sequence[int]) -> None:
         super().__init__()
         narrow = bottleneck if before > bottleneck else before
-        self.bottleneck = nn.Conv1d(before, narrow, 1, bias=False) if narrow < before else nn.Identity()
+        self.bottleneck = TimeConv(before, narrow, 1, bias=False) if narrow < before else nn.Identity()
         self.branches = nn.ModuleList(
-            nn.Conv1d(narrow, filters, kernel, padding=kernel // 2, bias=False) for kernel in kernels
+            TimeConv(narrow, filters, kernel, padding=kernel // 2, bias=False) for kernel in kernels
         )
-        self.pooled = nn.Sequential(nn.MaxPool1d(3, stride=1, padding=1), nn.Conv1d(before, filters, 1, bias=False))
-        self.norm = nn.BatchNorm1d(filters * (len(kernels) + 1))
+        self.pooled = nn.Sequential(TimePool(), TimeConv(before, filters, 1, bias=False))
+        self.norm = TimeNorm(filters * (len(kernels) + 1))
 
     def forward(self, values: Tensor) -> Tensor:
         narrow = self.bottleneck(values)
@@ -83,16 +84,16 @@ class InceptionTime(CurveNetwork):
             for number in range(integer("depth", depth, 1, 24))
         )
         self.shortcuts = nn.ModuleList(
-            nn.Sequential(nn.Conv1d(width if number else n_channels, width, 1, bias=False), nn.BatchNorm1d(width))
+            TimeLayers(TimeConv(width if number else n_channels, width, 1, bias=False), TimeNorm(width))
             for number in range(depth // _RESIDUAL_EVERY)
         )
 
     def embed(self, curves: Tensor) -> Tensor:
         """Mean over time of the last module's output."""
-        values = kept = curves.transpose(1, 2)
+        values = kept = as_rows(curves)
         for number, module in enumerate(self.inception, start=1):
             values = module(values)
             if number % _RESIDUAL_EVERY == 0:
                 values = functional.relu(values + self.shortcuts[number // _RESIDUAL_EVERY - 1](kept))
                 kept = values
-        return values.mean(dim=2)
+        return over_time(values).mean(dim=2)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from thermo_qc.models.curve.along_time import TimeConv, as_rows, over_time
 from thermo_qc.models.curve.base import CurveNetwork
 from thermo_qc.models.parameters import fraction, integer, integers
 
@@ -20,10 +21,10 @@ class _CausalBlock(nn.Module):
     def __init__(self, before: int, after: int, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.reach = (kernel - 1) * dilation
-        self.first = weight_norm(nn.Conv1d(before, after, kernel, dilation=dilation))
-        self.second = weight_norm(nn.Conv1d(after, after, kernel, dilation=dilation))
-        self.dropout = nn.Dropout1d(dropout)
-        self.shortcut = nn.Identity() if before == after else nn.Conv1d(before, after, 1)
+        self.first = weight_norm(TimeConv(before, after, kernel, dilation=dilation))
+        self.second = weight_norm(TimeConv(after, after, kernel, dilation=dilation))
+        self.dropout = nn.Dropout2d(dropout)
+        self.shortcut = nn.Identity() if before == after else TimeConv(before, after, 1)
 
     def forward(self, values: Tensor) -> Tensor:
         inner = values
@@ -76,5 +77,5 @@ class CurveTCN(CurveNetwork):
 
     def embed(self, curves: Tensor) -> Tensor:
         """Output of the last block at the last step."""
-        features: Tensor = self.blocks(curves.transpose(1, 2))[:, :, -1]
+        features: Tensor = over_time(self.blocks(as_rows(curves)))[:, :, -1]
         return features
