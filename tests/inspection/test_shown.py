@@ -124,6 +124,20 @@ def test_the_smallest_rejected_defect_must_be_detectable() -> None:
         assert word in noisy.doubts[0]
 
 
+def test_a_recording_that_is_too_short_for_the_depth_says_how_deep_it_reaches() -> None:
+    limit = Limit(max_equivalent_diameter_mm=6.0, detect_depth_mm=6.5)
+    known = known_setup(30 * NOISE_K)
+    assert known.setup is not None
+    alpha = GFRP.diffusivity_through_mm2_s
+    for duration_s, short in ((100.0, True), (1.1 * 6.5**2 / alpha, False)):
+        recorded = replace(known, setup=replace(known.setup, duration_s=duration_s))
+        (doubt,) = check_shown(Criteria(name="c", limits=(limit,)), recorded).doubts
+        assert ("too short" in doubt) is short
+        if short:
+            assert f"heat reaches {np.sqrt(alpha * 100.0):.2g} mm" in doubt
+            assert f"at least {6.5**2 / alpha:.2g} s" in doubt
+
+
 def test_where_the_depth_comes_from() -> None:
     recorded = known_setup()
 

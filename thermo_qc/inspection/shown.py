@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,7 +103,9 @@ def check_shown(
         f"whether the recording could have shown what the criteria forbid is not known: {what} is missing"
         for what in missing
     ]
-    doubts += [_doubt(case, criteria.detection) for case in cases if case.word in ("borderline", "cannot be seen")]
+    doubts += [
+        _doubt(case, recorded, criteria.detection) for case in cases if case.word in ("borderline", "cannot be seen")
+    ]
     doubts += [
         f"no d' could be computed for a defect of {case.diameter_mm:.3g} mm at {case.depth_mm:.3g} mm"
         for case in cases
@@ -111,11 +114,24 @@ def check_shown(
     return Shown(cases=tuple(cases), missing=tuple(missing), doubts=tuple(doubts))
 
 
-def _doubt(case: ShownCase, limits: DetectionLimits) -> str:
+def _doubt(case: ShownCase, recorded: RecordedSetup, limits: DetectionLimits) -> str:
     return (
         f"a defect of {case.diameter_mm:.3g} mm at {case.depth_mm:.3g} mm, which {case.limit} forbids, "
         f"{'is borderline' if case.word == 'borderline' else case.word} in this recording: d' {case.d_prime:.3g}, "
-        f"at least {limits.detectable:g} is wanted"
+        f"at least {limits.detectable:g} is wanted{_too_short(case, recorded)}"
+    )
+
+
+def _too_short(case: ShownCase, recorded: RecordedSetup) -> str:
+    """Say how deep heat reaches in the recording, where that is less than the depth asked for."""
+    assert recorded.setup is not None and recorded.material is not None  # of what an index is known
+    diffusivity = recorded.material.diffusivity_through_mm2_s
+    reach = math.sqrt(diffusivity * recorded.setup.duration_s)
+    if reach >= case.depth_mm:
+        return ""
+    return (
+        f"; it is too short: in {recorded.setup.duration_s:.3g} s heat reaches {reach:.2g} mm (sqrt(alpha t)), record "
+        f"for at least {case.depth_mm**2 / diffusivity:.2g} s"
     )
 
 
