@@ -73,7 +73,7 @@ def test_it_ships_small_and_with_its_card() -> None:
             assert word in card, (name, word)
     (model,) = load_model("general")
     assert model.class_names == ("sound", "defect") and model.has_depth_head
-    assert model.metadata["seed"] == 1 and model.metadata["n_plates"] == 400
+    assert model.metadata["seed"] == 6 and model.metadata["n_plates"] == 760
     (fine,) = load_model("general_fine")
     assert isinstance(fine.representation, PhysicalRepresentation)
     assert fine.representation.texture and fine.representation.drift and fine.representation.background_order == 0
@@ -109,7 +109,7 @@ def test_every_output_warns_outside_its_range(
 ) -> None:
     write_sequence(replace(recording, thickness_mm=60.0), tmp_path / "thick.h5")
     command = ["predict", "general", str(tmp_path / "thick.h5"), "-o", str(tmp_path / "out"), "--threads", "1"]
-    line = "thickness is 60 mm, the model was trained from 1.2 to 20"
+    line = "thickness is 60 mm, the model was trained from 4 to 25"
     for state in ("done", "up to date"):
         assert main([*command, "--json"]) == 0
         told = json.loads(capsys.readouterr().out)

@@ -13,9 +13,11 @@ import yaml
 
 from thermo_qc.cli import main
 from thermo_qc.config import CorpusConfig
+from thermo_qc.errors import ConfigError
 from thermo_qc.inspection import load_model, read_defect_map
 from thermo_qc.inspection.limits import model_doubts
 from thermo_qc.io import load_entry, load_manifest, read_sequence
+from thermo_qc.training.spread import spread_over
 from thermo_qc.workflows import train_corpus
 from thermo_qc.workflows.corpus import read_corpus
 from thermo_qc.workflows.train_corpus import load_plates, names_corpus
@@ -92,7 +94,9 @@ QUICK = (
     ids=lambda path: path.stem,
 )
 def test_training_config_runs(path: Path, home: Path, tmp_path: Path) -> None:
-    overrides = [part for change in QUICK for part in ("--set", change)]
+    begins = yaml.safe_load(path.read_text(encoding="utf-8")).get("start_from", "")
+    changes = (*QUICK, *(["start_from=general"] if begins.endswith(".yaml") else []))  # that one is trained here, too
+    overrides = [part for change in changes for part in ("--set", change)]
     arguments = ["train", str(path), "--corpus", str(home / "corpus"), "-o", str(tmp_path / "run"), *overrides]
     assert main(arguments) == 0
     assert (tmp_path / "run" / "model.safetensors").is_file()
@@ -243,6 +247,78 @@ def test_a_training_starts_from_an_earlier_model(
     said = capsys.readouterr().err
     assert "start_from: the weights of a segmentation model 'curve_unet' do not fit this network" in said
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture()
+def chain(home: Path, tmp_path: Path) -> Path:
+    """Three configurations, each of which starts from the one before."""
+    quick = {**TRAINING["train"], "epochs": 1, "averaged_epochs": 0}  # type: ignore[dict-item]
+    shutil.copytree(home / "corpus", tmp_path / "more")
+    for name, corpus, start in (
+        ("one", "corpus", None),
+        ("two", "corpus", "one.yaml"),
+        ("three", ["more", "corpus"], "two.yaml"),
+    ):
+        content = {
+            **TRAINING,
+            "name": name,
+            "corpus": corpus,
+            "train": quick,
+            "n_plates": 3 if corpus == "corpus" else [2, 3],
+        }
+        content |= {"start_from": start} if start else {}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_training_starts_from_a_configuration(
+    home: Path, chain: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, corpora = chain / "run", ["--corpus", str(chain / "more"), str(home / "corpus")]
+    command = ["train", str(chain / "three.yaml"), *corpora, "-o", str(run), "--threads", "1", "--seed", "5"]
+    assert main(command) == 0
+    (last,), (two,), (one,) = (load_model(run / part) for part in (".", "first", "first/first"))
+    assert last.metadata["experiment"]["start_from"]["sha256"] == two.sha256
+    assert two.metadata["experiment"]["start_from"]["sha256"] == one.sha256
+    assert "start_from" not in one.metadata["experiment"]
+    assert [model.metadata["seed"] for model in (last, two, one)] == [5, 5, 5]
+    assert [model.metadata["n_plates"] for model in (last, two, one)] == [5, 3, 3]
+    (run / "model.safetensors").unlink()  # killed in its last part: the first ones are not made again
+    made = {part: (run / part / "model.safetensors").stat().st_mtime_ns for part in ("first", "first/first")}
+    assert main(command) == 0
+    assert {part: (run / part / "model.safetensors").stat().st_mtime_ns for part in made} == made
+    assert load_model(run)[0].sha256 == last.sha256
+    capsys.readouterr()
+    assert main([*command, "--set", "train.learning_rate=1e-4"]) == 2
+    assert "another 'train' run" in capsys.readouterr().err or run.is_dir()
+    assert main([*command, "--set", "train.learning_rate=1e-4", "--overwrite"]) == 0
+    assert load_model(run)[0].sha256 != last.sha256
+
+
+def test_a_configuration_that_cannot_come_first_is_refused(
+    home: Path, chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--corpus", str(home / "corpus"), "-o", str(chain / "run"), "--threads", "1"]
+
+    def refused(name: str, *more: str) -> str:
+        assert main(["train", str(chain / f"{name}.yaml"), *arguments, *more]) == 2
+        assert not (chain / "run").exists()
+        return capsys.readouterr().err
+
+    capsys.readouterr()
+    assert "start_from: two.yaml starts from itself" in refused("two", "--set", "start_from=two.yaml")
+    (chain / "one.yaml").write_text((chain / "two.yaml").read_text(encoding="utf-8").replace("one.yaml", "two.yaml"))
+    assert "start_from: two.yaml starts from itself" in refused("two")
+    (chain / "one.yaml").write_text(
+        (chain / "two.yaml").read_text(encoding="utf-8").replace("corpus: corpus", "corpus: other")
+    )
+    assert "start_from: one.yaml trains on other, which is not in corpus here" in refused("two")
+    assert "absent.yaml" in refused("two", "--set", "start_from=absent.yaml")
+    with (
+        spread_over(devices=2, strategy="ddp_spawn"),
+        pytest.raises(ConfigError, match="processes that train together"),
+    ):
+        train_corpus.run(chain / "three.yaml", chain / "run", corpus=[chain / "more", home / "corpus"])
 
 
 def test_a_model_of_two_corpora_knows_both(home: Path, tmp_path: Path) -> None:

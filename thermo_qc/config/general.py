@@ -108,7 +108,7 @@ class CorpusExperimentConfig(Strict):
     seed: int = Field(default=0, ge=0, lt=2**31)
     corpus: str | tuple[str, ...]
     n_plates: PositiveInt | tuple[PositiveInt, ...] | None = None  # of each corpus; all of them without it
-    start_from: str | None = None  # a model that ships, a model file or a run folder (relative to this file)
+    start_from: str | None = None  # a model that ships; or, relative to this file, a model, a run, a configuration
     representation: PhysicalConfig = PhysicalConfig()
     acquisitions: AcquisitionRangesConfig = AcquisitionRangesConfig()
     model: NetworkConfig = NetworkConfig()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from thermo_qc.training import SimulatedPlate
 
 _MARGIN_PX = 12
+_FIRST = "first"  # folder of the training that a configuration starts from
 _NOTE = "on simulated plates kept apart from training; class probabilities and depth intervals are calibrated on them"
 
 __all__ = ["load_plates", "names_corpus", "run"]
@@ -77,6 +79,9 @@ def run(
 ) -> dict[str, Any]:
     """Train one model on a corpus of simulated plates.
 
+    Where `start_from` of the configuration names another configuration, that one is trained first, in the folder
+    ``first`` of the run, on those of the corpora that it names; overrides do not reach it, the seed does.
+
     Parameters
     ----------
     config_path, output : Path
@@ -106,7 +111,8 @@ def run(
     InputError
         When a corpus is missing, half written, or smaller than asked for.
     ConfigError
-        When numbers of plates and corpora do not belong together, or `start_from` holds several models.
+        When numbers of plates and corpora do not belong together, `start_from` holds several models, or names a
+        configuration that cannot come first.
     ModelError
         When the weights of `start_from` belong to another network.
     """
@@ -121,9 +127,14 @@ def run(
     if threads is not None:
         set_threads(threads)
     dump = config.model_dump(mode="json")
-    start = _start(config.start_from, config_path.parent)
+    first = _first_part(config, config_path, corpus)
+    start = None
+    if first is None and config.start_from is not None:
+        start = _loaded(config.start_from, config_path.parent)
     told = {**dump, "corpus": ""}  # no paths of this machine
-    if start is None:
+    if first is not None:
+        told["start_from"] = {"name": first.config.name, "experiment": first.identity}
+    elif start is None:
         del told["start_from"]
     else:
         told["start_from"] = {"name": start.name, "sha256": start.sha256}
@@ -145,6 +156,19 @@ def run(
                 device=device,
                 threads=threads,
             )
+            if first is not None:
+                done = run(
+                    first.path,
+                    output / _FIRST,
+                    corpus=first.corpora,
+                    overwrite=overwrite,
+                    device=device,
+                    threads=threads,
+                    seed=seed,
+                    progress=progress,
+                )
+                start = _loaded(str(done["model"]), Path())
+                told["start_from"] = {"name": start.name, "sha256": start.sha256}
             model = train_on_corpus(
                 load_plates(entries),
                 experiment=config,
@@ -172,10 +196,66 @@ def run(
     return {"model": output / "model.safetensors", "n_plates": len(entries), **found}
 
 
-def _start(named: str | None, home: Path) -> TrainedModel | None:
-    """Load the model that a training begins with: a path relative to the configuration, or a name that ships."""
-    if named is None:
+@dataclass(frozen=True, kw_only=True)
+class _FirstPart:
+    """A training that has to come first: its configuration, and those of the corpora that it needs."""
+
+    path: Path
+    config: CorpusExperimentConfig
+    corpora: list[Path]
+    identity: str
+
+
+def _first_part(
+    config: CorpusExperimentConfig,
+    config_path: Path,
+    given: Path | Sequence[Path] | None,
+    above: tuple[Path, ...] = (),
+) -> _FirstPart | None:
+    """Look for a configuration in `start_from`; its corpora are among those of the one that names it."""
+    named = config.start_from
+    if named is None or not named.endswith((".yaml", ".yml")):
         return None
+    path = config_path.parent / named
+    if path.resolve() in (before := (*above, config_path.resolve())):
+        raise ConfigError(f"start_from: {named} starts from itself; name a model or another configuration")
+    first = load_config(CorpusExperimentConfig, path)
+    from thermo_qc.training.spread import current_spread
+
+    if current_spread().n_processes > 1:
+        raise ConfigError(
+            f"start_from: {named} is a configuration, which processes that train together cannot begin with; train it "
+            "first, and name its run"
+        )
+    own, wanted = (dict(enumerate(_corpus_names(one))) for one in (config, first))
+    folders = _folders(config, config_path.parent, given)
+    missing = [name for name in wanted.values() if name not in own.values()]
+    if missing:
+        raise ConfigError(f"start_from: {named} trains on {missing[0]}, which is not in corpus here; add it to corpus")
+    places = {name: folders[number] for number, name in own.items() if number < len(folders)}
+    corpora = [places[name] for name in wanted.values() if name in places]
+    _corpora(first, path.parent, corpora)  # refuses what is missing before anything is trained
+    _first_part(first, path, corpora, before)
+    return _FirstPart(
+        path=path,
+        config=first,
+        corpora=corpora,
+        identity=fingerprint_of({**first.model_dump(mode="json"), "corpus": ""}),
+    )
+
+
+def _corpus_names(config: CorpusExperimentConfig) -> tuple[str, ...]:
+    return (config.corpus,) if isinstance(config.corpus, str) else config.corpus
+
+
+def _folders(config: CorpusExperimentConfig, home: Path, given: Path | Sequence[Path] | None) -> list[Path]:
+    if given is None:
+        return [home / name for name in _corpus_names(config)]
+    return [given] if isinstance(given, Path) else list(given)
+
+
+def _loaded(named: str, home: Path) -> TrainedModel:
+    """Load the model that a training begins with: a path relative to the configuration, or a name that ships."""
     from thermo_qc.inspection import load_model
 
     models = load_model(home / named if (home / named).exists() else named)
@@ -188,11 +268,7 @@ def _corpora(
     config: CorpusExperimentConfig, home: Path, given: Path | Sequence[Path] | None
 ) -> tuple[list[CorpusPlate], list[dict[str, Any]]]:
     """Plates of all corpora, those for calibration (of each corpus its last ones) at the end; and their ranges."""
-    if given is None:
-        named = (config.corpus,) if isinstance(config.corpus, str) else config.corpus
-        folders = [home / name for name in named]
-    else:
-        folders = [given] if isinstance(given, Path) else list(given)
+    folders = _folders(config, home, given)
     wanted: Sequence[int | None] = (
         config.n_plates if isinstance(config.n_plates, tuple) else [config.n_plates] * len(folders)
     )
