@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from thermo_qc.config import ExperimentConfig
 from thermo_qc.evaluation import confusion_matrix, pixel_metrics
 from thermo_qc.io import load_manifest
 from thermo_qc.models import CURVE_MODELS, build_curve_network, parameter_count
+from thermo_qc.models.curve.along_time import as_rows, over_time
 from thermo_qc.models.memory import kept_memory
 from thermo_qc.training import Case, train_model
 from thermo_qc.workflows import simulate
@@ -160,3 +163,46 @@ def test_curve_networks_side_by_side(cases, tmp_path):
             )
     assert max(scores.values()) > 0.6
     assert np.mean([scores[name, 3] for name in CURVE_MODELS]) > np.mean([scores[name, 1] for name in CURVE_MODELS])
+
+
+def _best_cpu_s(work: Callable[[], object], repeats: int = 4) -> float:
+    work()
+    best = np.inf
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        best = min(best, time.process_time() - start)
+    return float(best)
+
+
+def test_beside_the_layers_of_pytorch():
+    """The convolutions of `configs/general_cnn1d.yaml` beside those of `torch.nn`."""
+    torch.set_num_threads(THREADS)
+    network = build_curve_network(
+        "cnn1d", n_steps=N_STEPS, n_channels=20, n_classes=4, channels=[24, 40, 64, 96], halve=True, pooling="segments"
+    )
+    layers: list[torch.nn.Module] = []
+    for number, (before, after) in enumerate(pairwise((20, 24, 40, 64, 96))):
+        convolution = torch.nn.Conv1d(before, after, 5, 2 if number else 1, 2, bias=False)
+        layers += [convolution, torch.nn.BatchNorm1d(after), torch.nn.ReLU()]
+    peer = torch.nn.Sequential(*layers)
+    peer.load_state_dict(network.features.state_dict())
+    curves = torch.randn(BATCH, N_STEPS, 20)
+    print()
+    with kept_memory():
+        for how in ("training", "inference"):
+            network.train(how == "training"), peer.train(how == "training")
+
+            def ours() -> torch.Tensor:
+                return over_time(network.features(as_rows(curves)))
+
+            def theirs() -> torch.Tensor:
+                return peer(curves.transpose(1, 2))
+
+            if how == "inference":
+                with torch.inference_mode():
+                    torch.testing.assert_close(ours(), theirs(), rtol=1e-4, atol=1e-4)
+                    found = [_best_cpu_s(work) for work in (ours, theirs)]
+            else:
+                found = [_best_cpu_s(lambda work=work: work().square().mean().backward()) for work in (ours, theirs)]
+            print(f"convolutions, {how}: torch.nn takes {found[1] / found[0]:.2f} times as long")

@@ -69,7 +69,7 @@ class TimeLayers(nn.Sequential):
         while layers:
             layer = layers.popleft()
             norm = layers[0] if layers else None
-            if isinstance(layer, TimeConv) and isinstance(norm, TimeNorm):
+            if isinstance(layer, TimeConv) and isinstance(norm, TimeNorm) and not norm.training:
                 rows = layer.normalised_by(norm, rows)
                 layers.popleft()
                 if layers and isinstance(layers[0], nn.ReLU):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from thermo_qc.models.curve.base import CurveNetwork
 from thermo_qc.models.parameters import fraction, integer, switch
 
 __all__ = ["CurveGRU", "CurveLSTM", "CurveRNN"]
-
-_AT_ONCE = 512  # curves whose states stay in a core's cache: up to twice as fast as thousands
 
 
 class CurveRNN(CurveNetwork):
@@ -66,11 +63,6 @@ class CurveRNN(CurveNetwork):
 
     def embed(self, curves: Tensor) -> Tensor:
         """Last states of the last layer, of both directions."""
-        if torch.is_grad_enabled() or len(curves) <= _AT_ONCE:
-            return self._last_states(curves)
-        return torch.cat([self._last_states(part) for part in torch.split(curves, _AT_ONCE)])
-
-    def _last_states(self, curves: Tensor) -> Tensor:
         _, state = self.get_submodule(self.part)(curves)
         hidden: Tensor = state[0] if isinstance(state, tuple) else state
         directions = hidden.shape[0] // self.layers
