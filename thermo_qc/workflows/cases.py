@@ -96,7 +96,7 @@ class LabelledRecording:
             "plate": "" if self.entry.plate is None else str(self.entry.plate),
             "acquisition": self.entry.acquisition,
             "condition": self.entry.condition,
-            "specimen": self.entry.specimen,
+            "specimen": self.entry.specimen or self.sequence.specimen_id or "",  # looks at one plate depend
             "pixel_pitch_mm": self.sequence.pixel_pitch_mm,
             "netd_k": self.sequence.netd_k,
         }
