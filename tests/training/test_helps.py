@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from training_cases import SMALL_UNET, build_experiment, make_case, run, weights
 
+from thermo_qc.models.curve.along_time import as_rows, over_time
 from thermo_qc.training import Case, CurveBatches
 from thermo_qc.training.augment import StackAugmenter
 from thermo_qc.training.curriculum import contrast_of, defect_share_of, plan_curriculum
@@ -34,7 +35,7 @@ def test_statistics_belong_to_the_averaged_weights(cases, tmp_path):
     model = run(cases, build_experiment(epochs=3, averaging={"start_fraction": 0.3}), tmp_path)
     curves = np.concatenate([model.representation.curves(case.sequence, case.labelled) for case in cases])
     first = model.network.features[0]
-    values = first(torch.from_numpy(curves).transpose(1, 2))
+    values = over_time(first(as_rows(torch.from_numpy(curves))))
     torch.testing.assert_close(
         model.network.features[1].running_mean, values.mean((0, 2)).detach(), rtol=0.1, atol=0.02
     )
