@@ -16,7 +16,6 @@ SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "little_plate.h5"
 
 @pytest.mark.parametrize(("own", "named", "expected"), [("wing 7", "", "wing 7"), ("wing 7", "B", "B"), ("", "", "")])
 def test_looks_at_one_plate_are_known_without_the_manifest(own: str, named: str, expected: str, tmp_path: Path) -> None:
-
     for key in ("a", "b"):
         write_sequence(replace(read_sequence(SAMPLE), specimen_id=own), tmp_path / f"{key}.h5")
     entries = [{"key": key, "recording": f"{key}.h5", **({"specimen": named} if named else {})} for key in ("a", "b")]

@@ -227,13 +227,12 @@ def _first_part(
             f"start_from: {named} is a configuration, which processes that train together cannot begin with; train it "
             "first, and name its run"
         )
-    own, wanted = (dict(enumerate(_corpus_names(one))) for one in (config, first))
-    folders = _folders(config, config_path.parent, given)
-    missing = [name for name in wanted.values() if name not in own.values()]
+    own, wanted = _corpus_names(config), _corpus_names(first)
+    missing = [name for name in wanted if name not in own]
     if missing:
         raise ConfigError(f"start_from: {named} trains on {missing[0]}, which is not in corpus here; add it to corpus")
-    places = {name: folders[number] for number, name in own.items() if number < len(folders)}
-    corpora = [places[name] for name in wanted.values() if name in places]
+    places = dict(zip(own, _folders(config, config_path.parent, given), strict=False))  # `_corpora` counts them
+    corpora = [places[name] for name in wanted if name in places]
     _corpora(first, path.parent, corpora)  # refuses what is missing before anything is trained
     _first_part(first, path, corpora, before)
     return _FirstPart(
