@@ -24,7 +24,8 @@ Every message says what came, what was expected and the way out, on one line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +47,7 @@ __all__ = [
     "UnknownFormatError",
     "UnknownNameError",
     "choose",
+    "interrupts_kept",
     "suggestion",
 ]
 
@@ -193,6 +195,24 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         return f"; did you mean '{folded[near[0]]}'?"
     rest = len(names) - _MOST_NAMES
     return f"; known: {', '.join(names[:_MOST_NAMES])}{f' and {rest} more' if rest > 0 else ''}"
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` where a library made something else of one.
+
+    An interrupt that arrives while h5py calls back leaves it as the direct cause of a `SystemError`, which a reader in
+    turn takes for a broken file.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = error.__cause__
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            cause = cause.__cause__
+        raise
 
 
 def choose(table: Mapping[str, T], name: str, what: str = "name") -> T:

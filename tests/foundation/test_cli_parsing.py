@@ -192,6 +192,7 @@ SAMPLES = {str: "text", float: "0.5"}
 # main
 
 
+INTERRUPTED = "thermo-qc: interrupted; the same command continues where this one stopped\n"
 LESS = "crop the recording, lower the batch size or free memory"
 
 
@@ -207,6 +208,12 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(verbs, "report", action)
 
     return install
+
+
+def wrapped_interrupt() -> SystemError:
+    error = SystemError("<cyfunction> returned a result with an exception set")
+    error.__cause__ = KeyboardInterrupt()
+    return error
 
 
 def raising(error: BaseException) -> Any:
@@ -244,7 +251,8 @@ def test_the_verbs_code_is_returned(verb: Any) -> None:
             f"thermo-qc: not enough memory; {LESS}\n",
         ),
         (OutOfMemoryError("CUDA out of memory"), 2, f"thermo-qc: not enough memory; {LESS}\n"),
-        (KeyboardInterrupt(), 130, "thermo-qc: interrupted; the same command continues where this one stopped\n"),
+        (KeyboardInterrupt(), 130, INTERRUPTED),
+        (wrapped_interrupt(), 130, INTERRUPTED),
     ],
 )
 def test_errors_are_one_line_and_a_code(

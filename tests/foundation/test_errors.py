@@ -5,6 +5,7 @@ import inspect
 import pickle
 from pathlib import Path
 
+import h5py
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from thermo_qc.errors import (
     ThermoQCError,
     UnknownNameError,
     choose,
+    interrupts_kept,
     suggestion,
 )
 
@@ -113,3 +115,35 @@ def test_choose_returns_the_entry_or_says_what_was_meant() -> None:
         choose(table, "lstn", "curve model")
     with pytest.raises(UnknownNameError, match=r"unknown name '\['lstm'\]'"):
         choose(table, ["lstm"])  # type: ignore[arg-type]  # what a YAML file may hold
+
+
+def test_an_interrupt_inside_a_call_back_stays_one(tmp_path: Path) -> None:
+    """h5py leaves an interrupt that arrives while it calls back as the cause of a SystemError."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["name"] = 1
+        with pytest.raises(SystemError, match="returned a result with an exception set"):
+            h5py.h5a.iterate(file.id, interrupted)
+        with pytest.raises(KeyboardInterrupt), interrupts_kept():
+            h5py.h5a.iterate(file.id, interrupted)
+
+
+def test_an_interrupt_that_a_reader_took_for_a_broken_file_stays_one() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        try:
+            raise SystemError("odd") from KeyboardInterrupt()
+        except SystemError as error:
+            raise make(CorruptFileError) from error
+
+
+def test_other_errors_are_as_they_were() -> None:
+    with pytest.raises(SystemError, match="^odd$"), interrupts_kept():
+        raise SystemError("odd") from ValueError("no interrupt")
+    with pytest.raises(OSError, match="disk"), interrupts_kept():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise OSError("disk is full")  # noqa: B904  # of the clearing up: told, not hidden

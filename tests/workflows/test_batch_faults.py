@@ -173,19 +173,28 @@ def test_tables_that_a_full_disk_does_not_take(
     assert not litter_of(out)
 
 
+@pytest.mark.parametrize("wrapped", [False, True])  # in the error that h5py makes of an interrupt
 def test_a_stale_result_goes_before_its_parts_are_written_anew(
-    here: Callable[[], list[predict.Prediction]], three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Callable[[], list[predict.Prediction]],
+    three: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrapped: bool,
 ) -> None:
+    of_h5py = SystemError("returned a result with an exception set")
+    of_h5py.__cause__ = KeyboardInterrupt()
+    interrupt = of_h5py if wrapped else KeyboardInterrupt()
     here()
     shutil.copy(three / "plate0.h5", three / "plate1.h5")
 
     def die(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
+        raise interrupt
 
     monkeypatch.setattr(predict_one, "draw_prediction", die)
     with pytest.raises(KeyboardInterrupt):
         here()
     out = tmp_path / "out"
+    assert not (out / "failures.csv").exists()  # that somebody stopped the run is no fault of the recording
     assert (out / "plate1.csv").is_file() and not (out / "plate1.h5").exists()  # no map beside another state's table
     assert not (out / LOCK).exists()
     monkeypatch.undo()

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from thermo_qc.errors import ThermoQCError
+from thermo_qc.errors import ThermoQCError, interrupts_kept
 
 __all__ = ["main"]
 
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
     try:
-        code = int(arguments.verb(arguments))
+        with interrupts_kept():
+            code = int(arguments.verb(arguments))
         sys.stdout.flush()
         return code
     except ThermoQCError as error:

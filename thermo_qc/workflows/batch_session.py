@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from thermo_qc.errors import OutputError, ThermoQCError
+from thermo_qc.errors import OutputError, ThermoQCError, interrupts_kept
 from thermo_qc.inspection import load_model
 from thermo_qc.io import sha256_of
 from thermo_qc.models import TrainedModel
@@ -82,7 +82,8 @@ class RunsHere:
         """Predict recordings."""
         for job in jobs:
             try:
-                result = self._predict(job)
+                with interrupts_kept():
+                    result = self._predict(job)
             except Exception as error:
                 if self._raising:
                     raise
@@ -270,7 +271,8 @@ def open_batch(
             del models
             session = BatchSession(folder, lock, options, runner, on_progress)
             try:
-                yield session
+                with interrupts_kept():
+                    yield session
             except KeyboardInterrupt:
                 runner.close()
                 remove_litter(output)
