@@ -140,7 +140,7 @@ def test_an_interrupt_that_a_reader_took_for_a_broken_file_stays_one() -> None:
 
 
 def test_other_errors_are_as_they_were() -> None:
-    with pytest.raises(SystemError, match="^odd$"), interrupts_kept():
+    with pytest.raises(SystemError, match=r"^odd$"), interrupts_kept():
         raise SystemError("odd") from ValueError("no interrupt")
     with pytest.raises(OSError, match="disk"), interrupts_kept():
         try:

@@ -21,6 +21,7 @@ class PhysicalConfig(Strict):
     n_cooling: int = Field(default=52, ge=6)
     first_share: float = Field(default=0.004, gt=0, lt=1)
     background_order: int = Field(default=3, ge=-1, le=6)
+    profile_order: int = Field(default=0, ge=0, le=12)
     texture: bool = False
     drift: bool = False
 

@@ -21,7 +21,8 @@ from thermo_qc.sequence import ThermalSequence
 __all__ = ["N_FACTS", "PhysicalRepresentation", "Signal", "plate_facts", "seen_by_network"]
 
 N_FACTS = 7
-_FORMAT, _FORMAT_WITH_TEXTURE = "physical-1", "physical-2"  # versions before 2 know neither texture nor drift
+_FORMATS = ("physical-1", "physical-2", "physical-3")
+_KNOWN_SINCE = {"texture": 2, "drift": 2, "profile_order": 3}  # left out of the recipe where an older format will do
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
 
@@ -67,6 +68,8 @@ class PhysicalRepresentation:
         First bin of the cooling over the last.
     background_order : int
         Order of the smooth background that is taken out of every image; -1 for none.
+    profile_order : int
+        Order of functions of x and of y whose sum is taken out besides, as edges that lose heat leave it; 0 for none.
     texture : bool
         Whether differences between neighbouring pixels beyond the camera's noise count as noise.
     drift : bool
@@ -82,6 +85,7 @@ class PhysicalRepresentation:
     n_cooling: int = 52
     first_share: float = 0.004
     background_order: int = 3
+    profile_order: int = 0
     texture: bool = False
     drift: bool = False
 
@@ -91,6 +95,7 @@ class PhysicalRepresentation:
             or self.n_cooling < 6
             or not 0 < self.first_share < 1
             or not -1 <= self.background_order <= 6
+            or not 0 <= self.profile_order <= 12
         ):
             raise ModelError(f"{self} is no representation; expected 6 bins of the cooling or more, a share below 1")
 
@@ -167,6 +172,7 @@ class PhysicalRepresentation:
             noise=noise,
             finite=finite,
             background_order=self.background_order,
+            profile_order=self.profile_order,
             texture=self.texture,
             drift=self.drift,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
@@ -213,10 +219,9 @@ class PhysicalRepresentation:
     def to_metadata(self) -> dict[str, Any]:
         """Return the recipe as JSON types."""
         recipe = asdict(self)
-        newer = self.texture or self.drift
-        if not newer:
-            del recipe["texture"], recipe["drift"]
-        return {"format_version": _FORMAT_WITH_TEXTURE if newer else _FORMAT, **recipe}
+        needed = max([since for name, since in _KNOWN_SINCE.items() if recipe[name]], default=1)
+        known = {name: value for name, value in recipe.items() if _KNOWN_SINCE.get(name, 1) <= needed}
+        return {"format_version": _FORMATS[needed - 1], **known}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return nothing: nothing is fitted."""
@@ -233,9 +238,9 @@ class PhysicalRepresentation:
         """
         content = dict(metadata)
         version = content.pop("format_version", None)
-        if version not in (_FORMAT, _FORMAT_WITH_TEXTURE) or arrays:
+        if version not in _FORMATS or arrays:
             raise ModelError(
-                f"representation has format {version}, expected {_FORMAT} or {_FORMAT_WITH_TEXTURE}; update thermo_qc"
+                f"representation has format {version}, expected one of {', '.join(_FORMATS)}; update thermo_qc"
             )
         try:
             return cls(**content)
@@ -300,6 +305,7 @@ def seen_by_network(
     noise: float,
     finite: NDArray[np.bool_],
     background_order: int,
+    profile_order: int = 0,
     texture: bool = False,
     drift: bool = False,
     facts: Callable[[float], NDArray[np.float32]],
@@ -316,7 +322,7 @@ def seen_by_network(
         Noise of a frame.
     finite : ndarray of bool, shape (Y, X)
         Pixels that may be used.
-    background_order : int
+    background_order, profile_order : int
         As in `residual_channels`.
     texture, drift : bool
         As in `residual_channels`.
@@ -336,7 +342,14 @@ def seen_by_network(
     largest = float(np.abs(curve).max())
     noise = max(noise, _SMALLEST_NOISE * largest)
     residuals = residual_channels(
-        values, bins, noise=noise, valid=valid, background_order=background_order, texture=texture, drift=drift
+        values,
+        bins,
+        noise=noise,
+        valid=valid,
+        background_order=background_order,
+        profile_order=profile_order,
+        texture=texture,
+        drift=drift,
     )
     constant = facts(largest / noise)[:, None, None] * valid
     return np.concatenate([residuals, constant.astype(np.float32)]), valid, curve

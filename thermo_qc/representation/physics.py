@@ -7,8 +7,8 @@ bins of the cooling), and two residuals of every pixel in units of the bins' noi
 2. what is left after a least-squares fit of the median curve, its derivative by the logarithm of time (diffusivity,
    thickness and timing), a step while the lamps shine (reflections) and a constant (emissivity, cold frame).
 
-A smooth background over the plate (lamp pattern) is taken out of both, and arcsinh compresses them, so that strong
-and weak defects stay visible side by side.
+A smooth background over the plate (lamp pattern, edges that lose heat) is taken out of both, and arcsinh compresses
+them, so that strong and weak defects stay visible side by side.
 
 Where neighbouring pixels differ by more than the camera's noise (fibres near the face, the mesh of a simulation), what
 they differ by counts as noise of the bin, so that gains are read where pixels agree.
@@ -22,14 +22,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from thermo_qc.representation.background import (
+    polynomial,
+    robust_weights,
+    weighted_background,
+    without_polynomial,
+    without_profiles,
+)
 from thermo_qc.representation.bins import TimeBins
 from thermo_qc.representation.sound_curves import sound_basis
 from thermo_qc.representation.texture import with_texture
 
 __all__ = ["residual_channels"]
 
-_LEVERAGE = 3.0  # residuals beyond this many typical ones weigh less in the background
-_ROUNDS = 2
 _SPIKE = 8.0
 _ENOUGH = 40_000
 _PATTERN_ORDER = 3
@@ -44,6 +49,7 @@ def residual_channels(
     noise: float,
     valid: NDArray[np.bool_],
     background_order: int = 3,
+    profile_order: int = 0,
     texture: bool = False,
     drift: bool = False,
 ) -> NDArray[np.float32]:
@@ -61,6 +67,9 @@ def residual_channels(
         Pixels of the plate; the others are 0 in the result and have no part in it.
     background_order : int
         Order of the polynomial in x and y that is taken out of every image; -1 for none.
+    profile_order : int
+        Order of the polynomials in x alone and in y alone whose sum is taken out besides, as edges that lose heat
+        leave it; 0 for none.
     texture : bool
         Whether differences between neighbouring pixels beyond the camera's noise count as noise of their bin.
     drift : bool
@@ -91,12 +100,10 @@ def residual_channels(
     _mend_spikes(parts, valid)
     if drift:
         _without_drift(parts, (median @ whitened) / (median @ median), valid, some)
-    if background_order >= 0:
-        polynomial = _polynomial(valid, background_order)
-        few = np.ascontiguousarray(polynomial[:, some])
-        weights = _robust_weights(np.ascontiguousarray(parts[1][:, some]), few)
-        for part in parts:
-            part -= _background(np.ascontiguousarray(part[:, some]), few, weights).T @ polynomial
+    if profile_order > background_order:
+        without_profiles(parts, valid, background_order, profile_order)
+    elif background_order >= 0:
+        without_polynomial(parts, valid, background_order, some)
     result = np.zeros((2, values.shape[0], *valid.shape), dtype=np.float32)
     for target, part in zip(result, parts, strict=True):
         np.arcsinh(part, out=part)
@@ -109,16 +116,16 @@ def _without_drift(
     parts: list[NDArray[np.float32]], gain: NDArray[np.float64], valid: NDArray[np.bool_], some: slice
 ) -> None:
     """Take the smooth pattern of the gain (N,) out of residuals (b, N), in place; a faint one is hardly touched."""
-    polynomial = _polynomial(valid, _PATTERN_ORDER)
-    few = np.ascontiguousarray(polynomial[:, some])
+    basis = polynomial(valid, _PATTERN_ORDER)
+    few = np.ascontiguousarray(basis[:, some])
     share = (gain / np.median(gain) - 1.0).astype(np.float32)[None]
-    weights = _robust_weights(np.ascontiguousarray(share[:, some]), few)
-    pattern = (_background(np.ascontiguousarray(share[:, some]), few, weights).T @ polynomial)[0]
+    weights = robust_weights(np.ascontiguousarray(share[:, some]), few)
+    pattern = (weighted_background(np.ascontiguousarray(share[:, some]), few, weights).T @ basis)[0]
     pattern -= np.median(pattern)
     seen = pattern[some]
     for part in parts:
         own = np.ascontiguousarray(part[:, some])
-        trusted = _robust_weights(own, few)
+        trusted = robust_weights(own, few)
         level = (own @ trusted / trusted.sum())[:, None]
         strength = (own - level) @ (trusted * seen) / (trusted @ (seen**2) + _FAINT_PATTERN**2 * trusted.sum())
         part -= strength[:, None] * pattern
@@ -138,34 +145,3 @@ def _mend_spikes(parts: list[NDArray[np.float32]], valid: NDArray[np.bool_]) -> 
         for row in part:
             picture[valid] = row
             row[spikes[valid]] = cv2.medianBlur(picture, 3)[spikes]
-
-
-def _polynomial(valid: NDArray[np.bool_], order: int) -> NDArray[np.float32]:
-    """Orthonormal polynomials in x and y on the valid pixels, float32 (k, N)."""
-    v, u = np.nonzero(valid)
-    x, y = (2.0 * (axis - axis.min()) / max(1, axis.max() - axis.min()) - 1.0 for axis in (u, v))
-    columns = [x**i * y**j for i in range(order + 1) for j in range(order + 1 - i)]
-    left, _ = np.linalg.qr(np.stack(columns, axis=1))
-    return np.ascontiguousarray(left.T, dtype=np.float32)
-
-
-def _robust_weights(part: NDArray[np.float32], polynomial: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights of the pixels: 1 where the residual is typical, less where it is large (defects)."""
-    weights = np.ones(part.shape[1], dtype=np.float32)
-    for _ in range(_ROUNDS):
-        rest = part - _background(part, polynomial, weights).T @ polynomial
-        size = np.sqrt((rest**2).mean(axis=0))
-        typical = float(np.median(size)) + 1e-12
-        weights = 1.0 / (1.0 + (np.maximum(size / typical - 1.0, 0.0) / _LEVERAGE) ** 2)
-        weights = weights.astype(np.float32) ** 2
-    return weights
-
-
-def _background(
-    part: NDArray[np.float32], polynomial: NDArray[np.float32], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Coefficients (k, b) of the weighted least-squares polynomial of every row."""
-    weighted = polynomial * weights
-    normal = (weighted @ polynomial.T).astype(np.float64)
-    normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
-    return np.linalg.solve(normal, (weighted @ part.T).astype(np.float64)).astype(np.float32)

@@ -171,6 +171,7 @@ def draw_acquisition(
         noise=netd_k,
         finite=np.ones(values.shape[1:], dtype=bool),
         background_order=representation.background_order,
+        profile_order=representation.profile_order,
         texture=representation.texture,
         drift=representation.drift,
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
