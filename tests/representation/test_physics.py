@@ -234,7 +234,7 @@ def test_saved_and_read_back() -> None:
     assert isinstance(again, PhysicalRepresentation)
     assert again.to_metadata() == recipe.to_metadata()
     assert again.n_stack_channels == 55 and again.n_curve_channels == 2 and not again.needs_fit
-    with pytest.raises(ModelError, match="format physical-9, expected one of physical-1, .*physical-3; update"):
+    with pytest.raises(ModelError, match=r"format physical-9, expected one of physical-1, .*physical-3; update"):
         load_representation({**recipe.to_metadata(), "format_version": "physical-9"}, {})
     with pytest.raises(ModelError, match="is broken"):
         load_representation({**recipe.to_metadata(), "extra": 1}, {})
