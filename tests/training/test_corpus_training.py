@@ -20,7 +20,7 @@ from thermo_qc.representation import PhysicalRepresentation, time_bins
 from thermo_qc.sequence import Defect, Excitation, Material, ThermalSequence, Truth
 from thermo_qc.simulation import log_frames_s
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, dense, draw_acquisition, train_on_corpus
-from thermo_qc.training.acquisitions import _texture
+from thermo_qc.training.acquisitions import _spread, _texture
 from thermo_qc.training.calibration import best_threshold, fit_scaling
 from thermo_qc.training.curriculum import Curriculum, plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
@@ -121,7 +121,8 @@ def test_texture_tells_neighbours_apart_early_and_fades() -> None:
         early.append(spread[present[0]])
     assert np.median(early) > 2.0
     bins = time_bins(np.arange(-5, 500) / 5.0, heating_stop_s=20.0, n_heating=4, n_cooling=12)
-    share = _texture(bins, (30, 40), 20.0, np.random.default_rng(0), AcquisitionRanges(texture=(0.01, 0.01)))
+    sequence = plate(0, height=40, kind="flash").sequence
+    share = _texture(sequence, bins, 20.0, np.random.default_rng(0), AcquisitionRanges(texture=(0.01, 0.01)))
     course = share.std(axis=(1, 2))
     np.testing.assert_allclose(course[:4], 0.01, rtol=1e-3)  # as long as the lamps shine
     assert (np.diff(course[4:]) < 0).all() and course[-1] < 0.5 * course[0]
@@ -137,6 +138,51 @@ def test_texture_tells_neighbours_apart_early_and_fades() -> None:
     never = AcquisitionRanges(textured_share=0.0, texture=(0.5, 0.5))
     one, other = (draw_acquisition(plate(0), np.random.default_rng(2), RECIPE, ranges) for ranges in (plain, never))
     np.testing.assert_array_equal(one.stack, other.stack)
+
+
+def test_uneven_heat_spreads_along_the_plate() -> None:
+    """A wave falls as exp(-diffusivity (2 pi / wavelength)^2 age); the age counts from the middle of a pulse."""
+    still = plate(0, height=40, kind="flash").sequence
+    material = Material(
+        name="CFRP",
+        conductivity_through_w_mk=0.7,
+        conductivity_in_plane_w_mk=5.0,
+        conductivity_y_w_mk=1.0,
+        density_kg_m3=1600.0,
+        heat_capacity_j_kgk=1000.0,
+    )
+    sequence = replace(still, material=material, pixel_pitch_mm=0.5)
+    height, width = sequence.frame_shape
+    bins = time_bins(np.arange(-5, 500) / 100.0, heating_stop_s=0.2, n_heating=4, n_cooling=12)
+    age = np.where(bins.elapsed_s < 0.2, 0.5 * bins.elapsed_s, bins.elapsed_s - 0.1)
+    for along, size, conductivity in ((0, width, 5.0), (1, height, 1.0)):
+        wave = np.cos(2 * np.pi * 2 * np.arange(size) / size).astype(np.float32)
+        pattern = (
+            np.broadcast_to(wave, (height, width)) if along == 0 else np.broadcast_to(wave[:, None], (height, width))
+        )
+        spread = _spread(np.ascontiguousarray(pattern), sequence, bins, 0.2)
+        rate = conductivity / 1.6 * (2 * np.pi * 2 / (size * 0.5)) ** 2
+        np.testing.assert_allclose(spread, np.exp(-rate * age)[:, None, None] * pattern, atol=1e-5)
+    flat = np.ones((height, width), dtype=np.float32)
+    np.testing.assert_allclose(_spread(flat, sequence, bins, 0.2), 1.0, atol=1e-6)
+    unknown = replace(sequence, material=None)
+    np.testing.assert_array_equal(_spread(flat, unknown, bins, 0.2), 1.0)
+
+
+def test_a_share_of_the_textures_spreads() -> None:
+    sequence = plate(0, height=40, kind="flash").sequence
+    bins = time_bins(np.arange(-5, 500) / 5.0, heating_stop_s=0.0, n_heating=4, n_cooling=12)
+
+    def finest(share: float, seed: int) -> np.ndarray:
+        ranges = AcquisitionRanges(texture=(0.01, 0.01), spreading_share=share)
+        drawn = _texture(sequence, bins, 0.0, np.random.default_rng(seed), ranges)
+        first, last = drawn[bins.present][0], drawn[bins.present][-1]
+        return np.array([np.corrcoef(first.ravel(), last.ravel())[0, 1], first.std()])
+
+    only_fading = np.array([finest(0.0, seed) for seed in range(6)])
+    spreading = np.array([finest(1.0, seed) for seed in range(6)])
+    np.testing.assert_allclose(only_fading[:, 0], 1.0, atol=1e-4)  # the same pattern, fainter
+    assert np.median(spreading[:, 0]) < 0.9 and (spreading[:, 1] < 0.0101).all()
 
 
 def test_a_drift_moves_the_reference_with_the_sound_pixels() -> None:

@@ -42,6 +42,7 @@ class AcquisitionRangesConfig(Strict):
     drift_k: NonNegativeFloat = 0.0
     textured_share: float = Field(default=0.0, ge=0, le=1)
     texture: Pair = (0.001, 0.02)
+    spreading_share: float = Field(default=0.0, ge=0, le=1)
     visible: NonNegativeFloat = 9.0
 
 

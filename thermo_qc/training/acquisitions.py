@@ -55,6 +55,9 @@ class AcquisitionRanges:
         Share of plates whose fibres or roughness near the face tell neighbouring pixels apart while the heat is there.
     texture : tuple of float
         How far apart: standard deviation over the rise, logarithmically even.
+    spreading_share : float
+        Share of the textured plates that are warmed unevenly, so that heat spreads along the plate and evens the
+        texture out; that of the others, whose fibres lead heat unevenly, only fades.
     visible : float
         Defects of a lower detectability index are left out: neither defect nor sound.
     """
@@ -72,6 +75,7 @@ class AcquisitionRanges:
     drift_k: float = 0.0
     textured_share: float = 0.0
     texture: Range = (0.001, 0.02)
+    spreading_share: float = 0.0
     visible: float = 9.0
 
 
@@ -226,14 +230,15 @@ def _binned(
     cells = rng.standard_normal((_SMOOTH_CELLS, _SMOOTH_CELLS)).astype(np.float32)
     values *= 1.0 + ranges.gain * cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)
     if ranges.textured_share > 0 and rng.random() < ranges.textured_share:
-        values *= 1.0 + _texture(bins, shape, stop_s, rng, ranges)
+        values *= 1.0 + _texture(plate.sequence, bins, stop_s, rng, ranges)
     return np.asarray(values, dtype=np.float32)
 
 
 def _texture(
-    bins: TimeBins, shape: tuple[int, ...], stop_s: float, rng: np.random.Generator, ranges: AcquisitionRanges
+    sequence: ThermalSequence, bins: TimeBins, stop_s: float, rng: np.random.Generator, ranges: AcquisitionRanges
 ) -> NDArray[np.float32]:
     """Share (B, Y, X) by which a weave or a roughness warms each pixel differently; it fades once the lamps are off."""
+    shape = sequence.frame_shape
     if rng.random() < 0.5:
         grain = rng.standard_normal(shape).astype(np.float32)
         width = _log(rng, (0.3, 4.0))
@@ -247,10 +252,31 @@ def _texture(
         ]
         pattern = (waves[0] * waves[1] if rng.random() < 0.5 else waves[0] + waves[1]).astype(np.float32)
     pattern = pattern / max(float(pattern.std()), 1e-6)
+    if ranges.spreading_share > 0 and rng.random() < ranges.spreading_share:
+        return np.float32(_log(rng, ranges.texture)) * _spread(pattern, sequence, bins, stop_s)
     elapsed = np.maximum(bins.elapsed_s - stop_s, 0.0)
     fading = _log(rng, _TEXTURE_FADES) * max(float(elapsed.max()), 1e-9)
     course = _log(rng, ranges.texture) * (1.0 + elapsed / fading) ** -float(rng.uniform(0.5, 1.5))
     return np.asarray(course[:, None, None] * pattern, dtype=np.float32)
+
+
+def _spread(
+    pattern: NDArray[np.float32], sequence: ThermalSequence, bins: TimeBins, stop_s: float
+) -> NDArray[np.float32]:
+    """Even a pattern of heat (Y, X) out as conduction along the plate does with its age, (B, Y, X)."""
+    material, pitch_mm = sequence.material, sequence.pixel_pitch_mm
+    if material is None or pitch_mm is None:
+        return np.broadcast_to(pattern, (bins.elapsed_s.size, *pattern.shape)).astype(np.float32)
+    heat_j_mm3k = 1e-6 * material.density_kg_m3 * material.heat_capacity_j_kgk
+    along_x, along_y = (k / heat_j_mm3k for k in material.conductivities_in_plane_w_mk)  # mm2/s
+    elapsed = np.maximum(bins.elapsed_s, 0.0)
+    age_s = np.where(elapsed < stop_s, 0.5 * elapsed, elapsed - 0.5 * stop_s)
+    per_mm = 2 * np.pi / pitch_mm
+    square_x = along_x * (per_mm * np.fft.rfftfreq(pattern.shape[1])) ** 2
+    square_y = along_y * (per_mm * np.fft.fftfreq(pattern.shape[0])) ** 2
+    waves = np.fft.rfft2(pattern)
+    left = (np.exp(-age * (square_y[:, None] + square_x)) for age in age_s)
+    return np.stack([np.fft.irfft2(waves * share, s=pattern.shape) for share in left]).astype(np.float32)
 
 
 def _interpolation(known_s: NDArray[np.float64], wanted_s: NDArray[np.float64], *, flash: bool) -> NDArray[Any]:
