@@ -16,7 +16,7 @@ from torch import Tensor
 
 from thermo_qc.errors import ConfigError, TrainingError
 from thermo_qc.representation import AnyRepresentation, PhysicalRepresentation
-from thermo_qc.sequence import IGNORE_LABEL
+from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 from thermo_qc.training.datasets import Case, class_counts
 from thermo_qc.training.neighbours import Curves, GatheredCurves
 
@@ -28,6 +28,7 @@ __all__ = [
     "hold_out_cases",
     "hold_out_pixels",
     "stacks_of",
+    "stated_facts",
     "training_counts",
 ]
 
@@ -177,6 +178,11 @@ def stacks_of(
     return stacks, labels
 
 
+def stated_facts(sequence: ThermalSequence) -> bytes:
+    """Return what a training learns of a plate and its heating besides frames and labels, to be hashed."""
+    return repr((sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm, sequence.excitation)).encode()
+
+
 def case_signature(cases: Sequence[Case], settings: dict[str, Any]) -> str:
     """SHA-256 that names a training run: its settings, its labels and a sample of its frames."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -185,8 +191,7 @@ def case_signature(cases: Sequence[Case], settings: dict[str, Any]) -> str:
         digest.update(f"{case.key} {tuple(sequence.frames.shape)}".encode())
         digest.update(np.ascontiguousarray(sequence.times_s).tobytes())
         digest.update(np.ascontiguousarray(case.class_map).tobytes())
-        digest.update(repr((sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm)).encode())
-        digest.update(repr(sequence.excitation).encode())
+        digest.update(stated_facts(sequence))
         if sequence.truth is not None:
             digest.update(np.ascontiguousarray(sequence.truth.depth_mm).tobytes())
         digest.update(np.ascontiguousarray(sequence.frames[sequence.n_frames // 2, :, :]).tobytes())

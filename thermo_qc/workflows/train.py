@@ -153,9 +153,10 @@ def start_run(
 
 def _known_of(recording: LabelledRecording) -> str:
     """SHA-256 of the labels, depths and constants that a training learns from besides the frames."""
-    sequence = recording.sequence
-    constants = repr((sequence.material, sequence.thickness_mm, sequence.pixel_pitch_mm, sequence.excitation))
-    return sha256(recording.class_map.tobytes() + recording.truth.depth_mm.tobytes() + constants.encode()).hexdigest()
+    from thermo_qc.training.inputs import stated_facts
+
+    labels = recording.class_map.tobytes() + recording.truth.depth_mm.tobytes()
+    return sha256(labels + stated_facts(recording.sequence)).hexdigest()
 
 
 def provenance(recordings: list[LabelledRecording], start: TrainedModel | None = None) -> dict[str, Any]:
