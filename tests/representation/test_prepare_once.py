@@ -49,13 +49,30 @@ def test_what_is_kept_cannot_be_written_to(recording: Recording) -> None:
             array[...] = 0
 
 
-def test_parts_are_prepared_anew_and_of_files_the_latest_is_kept(recording: Recording, tmp_path: Path) -> None:
+def test_of_parts_the_latest_is_kept(recording: Recording) -> None:
     sequence = recording()
     region = np.zeros(sequence.frame_shape, dtype=bool)
     region[4:20, 4:20] = True
+    whole = prepare_once(sequence, time=TIME)
     part = prepare_once(sequence, time=TIME, region=region)
-    assert prepare_once(sequence, time=TIME, region=region) is not part
-    assert not part.valid[~region].any() and part.values.flags.writeable
+    assert prepare_once(sequence, time=TIME, region=region.copy()) is part
+    assert not part.valid[~region].any() and not part.values.flags.writeable
+    np.testing.assert_array_equal(part.values, prepare(sequence, time=TIME, region=region).values)
+    region[4] = False  # the same array, another region
+    other = prepare_once(sequence, time=TIME, region=region)
+    assert other is not part and not other.valid[4].any()
+    region[4, 4:20] = True
+    assert prepare_once(sequence, time=TIME, region=region) is not part  # its place was taken
+    assert prepare_once(sequence, time=TIME) is whole
+    kept = weakref.ref(prepare_once(sequence, time=TIME, region=region))
+    assert kept() is not None
+    prepare_once(recording(power=2.0), time=TIME, region=region)
+    gc.collect()
+    assert kept() is None
+
+
+def test_of_files_the_latest_is_kept(recording: Recording, tmp_path: Path) -> None:
+    sequence = recording()
     write_sequence(sequence, tmp_path / "recording.h5")
     first, second = (read_sequence(tmp_path / "recording.h5") for _ in range(2))
     assert first.is_lazy

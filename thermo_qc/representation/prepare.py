@@ -134,19 +134,21 @@ def _once(
 ) -> Callable[Concatenate[ThermalSequence, P], Prepared]:
     """Keep what a function makes of a recording in memory, by its other arguments, as long as the recording lives.
 
-    Of recordings that lie in a file the latest is kept.
+    Of recordings that lie in a file, and of parts of recordings, the latest is kept.
     """
     kept: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
     latest: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
+    latest_part: WeakKeyDictionary[ThermalSequence, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
 
     @wraps(function)
     def remembered(sequence: ThermalSequence, /, *arguments: P.args, **options: P.kwargs) -> Prepared:
-        if not all(isinstance(value, Hashable) for value in (*arguments, *options.values())):
-            return function(sequence, *arguments, **options)
-        if sequence.is_lazy and sequence not in latest:
-            latest.clear()
-        known = (latest if sequence.is_lazy else kept).setdefault(sequence, {})
-        key = (arguments, *sorted(options.items()))
+        named = sorted(options.items())
+        key = (*map(_hashed, arguments), *((name, _hashed(value)) for name, value in named))
+        part = any(isinstance(value, np.ndarray) for value in (*arguments, *options.values()))
+        held = latest_part if part else latest if sequence.is_lazy else kept
+        if held is not kept and (sequence not in held or (part and key not in held[sequence])):
+            held.clear()
+        known = held.setdefault(sequence, {})
         if key not in known:
             known[key] = function(sequence, *arguments, **options)
             for values in vars(known[key]).values():
@@ -157,10 +159,17 @@ def _once(
     return remembered
 
 
+def _hashed(value: object) -> Hashable:
+    """Return what tells a value from others; of an array its content."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    assert isinstance(value, Hashable)
+    return value
+
+
 prepare_once = _once(prepare)
 """`prepare` for all folds and models that see a recording alike: the result is kept as long as the sequence lives, and
-cannot be written to. Of recordings that lie in a file only the latest is kept; parts of a recording (`region`) are
-prepared anew each time.
+cannot be written to. Of recordings that lie in a file, and of parts of recordings (`region`), only the latest is kept.
 """
 
 
