@@ -24,6 +24,7 @@ class PhysicalConfig(Strict):
     profile_order: int = Field(default=0, ge=0, le=12)
     texture: bool = False
     drift: bool = False
+    noisy_level: bool = False
 
 
 class AcquisitionRangesConfig(Strict):

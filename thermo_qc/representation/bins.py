@@ -33,6 +33,8 @@ class TimeBins:
         Noise of each bin over that of a frame, without that of the cold frame; 1 where absent.
     cold : bool
         Whether cold frames are subtracted.
+    level_noise : float
+        Noise of their mean over that of a frame, which all bins share; 0 where there are none.
     """
 
     weights: NDArray[np.float64]
@@ -41,6 +43,7 @@ class TimeBins:
     present: NDArray[np.bool_]
     noise: NDArray[np.float64]
     cold: bool
+    level_noise: float = 0.0
 
 
 def time_bins(
@@ -109,4 +112,5 @@ def time_bins(
         present=present,
         noise=noise,
         cold=bool(cold.any()),
+        level_noise=1.0 / float(np.sqrt(cold.sum())) if cold.any() else 0.0,
     )

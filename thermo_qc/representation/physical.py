@@ -22,7 +22,12 @@ __all__ = ["N_FACTS", "PhysicalRepresentation", "Signal", "plate_facts", "seen_b
 
 N_FACTS = 7
 _FORMATS = ("physical-1", "physical-2", "physical-3")
-_KNOWN_SINCE = {"texture": 2, "drift": 2, "profile_order": 3}  # left out of the recipe where an older format will do
+_KNOWN_SINCE = {
+    "texture": 2,
+    "drift": 2,
+    "profile_order": 3,
+    "noisy_level": 3,
+}  # left out of the recipe where an older format will do
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
 
@@ -74,6 +79,8 @@ class PhysicalRepresentation:
         Whether differences between neighbouring pixels beyond the camera's noise count as noise.
     drift : bool
         Whether what follows the lamps' pattern is taken out, as a drift that all pixels share does.
+    noisy_level : bool
+        Whether the noise of the level before the heating is taken out, which few cold frames leave in all bins.
 
     Examples
     --------
@@ -88,6 +95,7 @@ class PhysicalRepresentation:
     profile_order: int = 0
     texture: bool = False
     drift: bool = False
+    noisy_level: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -175,6 +183,7 @@ class PhysicalRepresentation:
             profile_order=self.profile_order,
             texture=self.texture,
             drift=self.drift,
+            noisy_level=self.noisy_level,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
         _SEEN.setdefault(sequence, {})[_key(self, region)] = _signal(sequence, curve, bins, valid, noise)
@@ -308,6 +317,7 @@ def seen_by_network(
     profile_order: int = 0,
     texture: bool = False,
     drift: bool = False,
+    noisy_level: bool = False,
     facts: Callable[[float], NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """Turn bins into the stack that a network sees.
@@ -324,7 +334,7 @@ def seen_by_network(
         Pixels that may be used.
     background_order, profile_order : int
         As in `residual_channels`.
-    texture, drift : bool
+    texture, drift, noisy_level : bool
         As in `residual_channels`.
     facts : callable
         Signal over noise to the facts (7,).
@@ -350,6 +360,7 @@ def seen_by_network(
         profile_order=profile_order,
         texture=texture,
         drift=drift,
+        noisy_level=noisy_level,
     )
     constant = facts(largest / noise)[:, None, None] * valid
     return np.concatenate([residuals, constant.astype(np.float32)]), valid, curve

@@ -30,7 +30,7 @@ from thermo_qc.representation.background import (
     without_profiles,
 )
 from thermo_qc.representation.bins import TimeBins
-from thermo_qc.representation.sound_curves import sound_basis
+from thermo_qc.representation.sound_curves import sound_projector
 from thermo_qc.representation.texture import with_texture
 
 __all__ = ["residual_channels"]
@@ -38,6 +38,7 @@ __all__ = ["residual_channels"]
 _SPIKE = 8.0
 _ENOUGH = 40_000
 _PATTERN_ORDER = 3
+_MOST_LEVEL = 4.0  # standard deviations: what is more is no noise
 _FAINT_PATTERN = 0.03  # standard deviation of a lamp pattern, as a share
 _MAD_TO_STD = 1.4826
 
@@ -52,6 +53,7 @@ def residual_channels(
     profile_order: int = 0,
     texture: bool = False,
     drift: bool = False,
+    noisy_level: bool = False,
 ) -> NDArray[np.float32]:
     """Two residuals of every pixel, see the head of this module.
 
@@ -75,6 +77,9 @@ def residual_channels(
     drift : bool
         Whether what follows the lamps' pattern is taken out of every image: a drift that all pixels share is no part
         of any pixel's gain, so that it leaves its own course times one minus the gain.
+    noisy_level : bool
+        Whether the noise of the level before the heating, which all bins of a pixel share, is taken out of the first
+        residual as far as it stands out of the noise of the bins: with few cold frames it is by far the largest.
 
     Returns
     -------
@@ -85,18 +90,18 @@ def residual_channels(
     curves = values[rows][:, valid]  # (b, N)
     some = slice(None, None, max(1, curves.shape[1] // _ENOUGH))  # that many pixels tell median and background
     typical = np.median(curves[:, some], axis=1).astype(np.float64)
+    level_noise = bins.level_noise * noise if noisy_level else 0.0
     if texture:
-        bins = replace(bins, noise=with_texture(curves, typical, bins, noise, valid))
+        bins = replace(bins, noise=with_texture(curves, typical, bins, noise, valid, level_noise))
     sigma = (bins.noise[rows] * noise).astype(np.float32)
     whitened = curves / sigma[:, None]
     median = typical / sigma
     parts = []
-    gain_only = sound_basis(median, bins, rows, sigma, everything=False)
-    everything = sound_basis(median, bins, rows, sigma, everything=True)
-    for basis in (gain_only, everything):
-        left, _ = np.linalg.qr(basis)
-        projector = (np.eye(rows.size) - left @ left.T).astype(np.float32)
-        parts.append(projector @ whitened)
+    for everything in (False, True):
+        projector = sound_projector(median, bins, rows, sigma, everything=everything)
+        parts.append(projector.astype(np.float32) @ whitened)
+        if level_noise > 0 and not everything:
+            _without_level(parts[0], projector @ (1.0 / sigma), sigma, level_noise)
     _mend_spikes(parts, valid)
     if drift:
         _without_drift(parts, (median @ whitened) / (median @ median), valid, some)
@@ -110,6 +115,19 @@ def residual_channels(
         for row, values_of_row in zip(rows.tolist(), part, strict=True):
             target[row][valid] = values_of_row
     return result.reshape(-1, *valid.shape)
+
+
+def _without_level(
+    part: NDArray[np.float32], level: NDArray[np.float64], sigma: NDArray[np.float32], level_noise: float
+) -> None:
+    """Take the likeliest noise of the cold level out of residuals (b, N), in place; never more than is likely.
+
+    `level` (b,) is what a level of one unit leaves in the residuals.
+    """
+    information = float(level @ (1.0 / sigma)) + 1.0 / level_noise**2
+    likeliest = (1.0 / (sigma * information)).astype(np.float32) @ part
+    most = _MOST_LEVEL * level_noise
+    part -= level.astype(np.float32)[:, None] * np.clip(likeliest, -most, most)
 
 
 def _without_drift(

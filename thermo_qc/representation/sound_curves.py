@@ -7,10 +7,41 @@ from numpy.typing import NDArray
 
 from thermo_qc.representation.bins import TimeBins
 
-__all__ = ["sound_basis"]
+__all__ = ["sound_projector"]
 
 
-def sound_basis(
+def sound_projector(
+    median: NDArray[np.float64],
+    bins: TimeBins,
+    rows: NDArray[np.intp],
+    sigma: NDArray[np.float32],
+    *,
+    everything: bool,
+    level_noise: float = 0.0,
+) -> NDArray[np.float64]:
+    """Take what a sound pixel may differ by out of curves over their noise, by least squares.
+
+    Parameters
+    ----------
+    median, bins, rows, sigma, everything
+        As for `_sound_basis`.
+    level_noise : float
+        Noise of the level before the heating, in the unit of `sigma`, which all bins of a pixel share; a constant of
+        that size is taken out as far as it stands out of the noise of the bins (Tikhonov). 0 where it is not looked at.
+
+    Returns
+    -------
+    ndarray of float64, shape (b, b)
+    """
+    basis = _sound_basis(median, bins, rows, sigma, everything=everything)
+    if level_noise > 0 and bins.cold and not everything:
+        basis = np.column_stack([basis, 1.0 / sigma.astype(np.float64)])
+        basis = np.vstack([basis, np.append(np.zeros(basis.shape[1] - 1), 1.0 / level_noise)])
+    left = np.linalg.qr(basis)[0][: rows.size]
+    return np.asarray(np.eye(rows.size) - left @ left.T)
+
+
+def _sound_basis(
     median: NDArray[np.float64],
     bins: TimeBins,
     rows: NDArray[np.intp],

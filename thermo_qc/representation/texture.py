@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermo_qc.representation.bins import TimeBins
-from thermo_qc.representation.sound_curves import sound_basis
+from thermo_qc.representation.sound_curves import sound_projector
 
 __all__ = ["with_texture"]
 
@@ -24,6 +24,7 @@ def with_texture(
     bins: TimeBins,
     noise: float,
     valid: NDArray[np.bool_],
+    level_noise: float = 0.0,
 ) -> NDArray[np.float64]:
     """Raise the noise of the bins by what the shapes of near pixels' curves differ by beyond it.
 
@@ -43,6 +44,8 @@ def with_texture(
         Noise of one frame, in the unit of the curves.
     valid : ndarray of bool, shape (Y, X)
         Where the N pixels are.
+    level_noise : float
+        As for `sound_projector`.
 
     Returns
     -------
@@ -57,8 +60,10 @@ def with_texture(
     share = np.zeros(rows.size)
     for _ in range(_ROUNDS):
         sigma = np.hypot(white, share * rise)
-        left, _ = np.linalg.qr(sound_basis(median / sigma, bins, rows, sigma.astype(np.float32), everything=False))
-        projector = sigma[:, None] * (np.eye(rows.size) - left @ left.T) / sigma
+        whitened = sound_projector(
+            median / sigma, bins, rows, sigma.astype(np.float32), everything=False, level_noise=level_noise
+        )
+        projector = sigma[:, None] * whitened / sigma
         expected = np.einsum("ij,jk,ik->i", projector, covariance, projector)
         found = [np.median(np.abs(projector.astype(np.float32) @ step), axis=1) for step in steps if step.size]
         if not found:
