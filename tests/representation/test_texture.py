@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from thermo_qc.errors import ModelError
 from thermo_qc.representation import PhysicalRepresentation, load_representation, residual_channels, time_bins
 from thermo_qc.sequence import Excitation, ThermalSequence
 
@@ -119,3 +120,38 @@ def test_saved_and_read_back() -> None:
     without = PhysicalRepresentation().to_metadata()
     assert without["format_version"] == "physical-1"  # earlier versions read it
     assert not {"texture", "drift"} & set(without)
+
+
+def test_bins_that_texture_hides_are_left_out() -> None:
+    woven = flashed(texture=0.2, noise_k=0.01)
+    recipe = PhysicalRepresentation(background_order=0, texture=True)
+    shown, hidden = (replace(recipe, hidden_from=limit).stack(woven)[:128] for limit in (0.0, 2.0))
+    present = recipe.bins_of(woven).present
+    gone = ~np.abs(hidden).reshape(2, 64, -1).any(axis=2) & present
+    assert (gone[0] == gone[1]).all() and 3 < gone[0].sum() < present.sum() - 12
+    first, last = np.flatnonzero(gone[0])[[0, -1]]
+    assert first == np.flatnonzero(present)[0] and gone[0][first : last + 1].all()  # the earliest
+    assert np.abs(shown[first]).max() > 0
+    with_few = replace(recipe, hidden_from=1000.0).stack(woven)[:128]
+    np.testing.assert_array_equal(with_few, shown)
+
+
+def test_nothing_is_hidden_where_faces_are_smooth() -> None:
+    smooth = flashed(noise_k=0.01)
+    recipe = PhysicalRepresentation(background_order=0, texture=True)
+    np.testing.assert_array_equal(replace(recipe, hidden_from=2.0).stack(smooth), recipe.stack(smooth))
+
+
+@pytest.mark.parametrize(("limit", "texture"), [(-1.0, True), (0.5, True), (1.0, True), (2.0, False)])
+def test_a_limit_that_would_hide_everything_or_nothing(limit: float, texture: bool) -> None:
+    with pytest.raises(
+        ModelError, match=rf"hidden_from is {limit} with texture: {texture}; expected 0, or more than 1"
+    ):
+        PhysicalRepresentation(texture=texture, hidden_from=limit)
+
+
+def test_the_limit_is_saved() -> None:
+    saved = PhysicalRepresentation(texture=True, hidden_from=2.0).to_metadata()
+    assert saved["format_version"] == "physical-3" and saved["hidden_from"] == 2.0
+    again = load_representation(saved, {})
+    assert isinstance(again, PhysicalRepresentation) and again.hidden_from == 2.0

@@ -25,6 +25,7 @@ class PhysicalConfig(Strict):
     texture: bool = False
     drift: bool = False
     noisy_level: bool = False
+    hidden_from: float = Field(default=0.0, ge=0, le=100)
 
 
 class AcquisitionRangesConfig(Strict):

@@ -27,6 +27,7 @@ _KNOWN_SINCE = {
     "drift": 2,
     "profile_order": 3,
     "noisy_level": 3,
+    "hidden_from": 3,
 }  # left out of the recipe where an older format will do
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
@@ -81,6 +82,8 @@ class PhysicalRepresentation:
         Whether what follows the lamps' pattern is taken out, as a drift that all pixels share does.
     noisy_level : bool
         Whether the noise of the level before the heating is taken out, which few cold frames leave in all bins.
+    hidden_from : float
+        Bins whose texture is at least this many times the camera's noise are left out; 0 for none.
 
     Examples
     --------
@@ -96,6 +99,7 @@ class PhysicalRepresentation:
     texture: bool = False
     drift: bool = False
     noisy_level: bool = False
+    hidden_from: float = 0.0
 
     def __post_init__(self) -> None:
         if (
@@ -106,6 +110,11 @@ class PhysicalRepresentation:
             or not 0 <= self.profile_order <= 12
         ):
             raise ModelError(f"{self} is no representation; expected 6 bins of the cooling or more, a share below 1")
+
+        if not (self.hidden_from == 0 or (self.hidden_from > 1 and self.texture)):
+            raise ModelError(
+                f"hidden_from is {self.hidden_from} with texture: {self.texture}; expected 0, or more than 1 with texture"
+            )
 
     needs_fit = False
 
@@ -184,6 +193,7 @@ class PhysicalRepresentation:
             texture=self.texture,
             drift=self.drift,
             noisy_level=self.noisy_level,
+            hidden_from=self.hidden_from,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
         _SEEN.setdefault(sequence, {})[_key(self, region)] = _signal(sequence, curve, bins, valid, noise)
@@ -318,6 +328,7 @@ def seen_by_network(
     texture: bool = False,
     drift: bool = False,
     noisy_level: bool = False,
+    hidden_from: float = 0.0,
     facts: Callable[[float], NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """Turn bins into the stack that a network sees.
@@ -334,7 +345,7 @@ def seen_by_network(
         Pixels that may be used.
     background_order, profile_order : int
         As in `residual_channels`.
-    texture, drift, noisy_level : bool
+    texture, drift, noisy_level, hidden_from
         As in `residual_channels`.
     facts : callable
         Signal over noise to the facts (7,).
@@ -361,6 +372,7 @@ def seen_by_network(
         texture=texture,
         drift=drift,
         noisy_level=noisy_level,
+        hidden_from=hidden_from,
     )
     constant = facts(largest / noise)[:, None, None] * valid
     return np.concatenate([residuals, constant.astype(np.float32)]), valid, curve

@@ -10,6 +10,9 @@ bins of the cooling), and two residuals of every pixel in units of the bins' noi
 A smooth background over the plate (lamp pattern, edges that lose heat) is taken out of both, and arcsinh compresses
 them, so that strong and weak defects stay visible side by side.
 
+The noise of few cold frames is the same in all bins of a pixel, where the bins' own noise may be ten times smaller; its
+likeliest size is taken out of the first residual (the second has a constant of its own).
+
 Where neighbouring pixels differ by more than the camera's noise (fibres near the face, the mesh of a simulation), what
 they differ by counts as noise of the bin, so that gains are read where pixels agree.
 """
@@ -38,6 +41,7 @@ __all__ = ["residual_channels"]
 _SPIKE = 8.0
 _ENOUGH = 40_000
 _PATTERN_ORDER = 3
+_FEWEST = 12  # bins
 _MOST_LEVEL = 4.0  # standard deviations: what is more is no noise
 _FAINT_PATTERN = 0.03  # standard deviation of a lamp pattern, as a share
 _MAD_TO_STD = 1.4826
@@ -54,6 +58,7 @@ def residual_channels(
     texture: bool = False,
     drift: bool = False,
     noisy_level: bool = False,
+    hidden_from: float = 0.0,
 ) -> NDArray[np.float32]:
     """Two residuals of every pixel, see the head of this module.
 
@@ -80,6 +85,9 @@ def residual_channels(
     noisy_level : bool
         Whether the noise of the level before the heating, which all bins of a pixel share, is taken out of the first
         residual as far as it stands out of the noise of the bins: with few cold frames it is by far the largest.
+    hidden_from : float
+        Bins whose texture is at least this many times the noise of the camera are left out, as if the recording did
+        not cover them; 0 where none are.
 
     Returns
     -------
@@ -92,7 +100,13 @@ def residual_channels(
     typical = np.median(curves[:, some], axis=1).astype(np.float64)
     level_noise = bins.level_noise * noise if noisy_level else 0.0
     if texture:
-        bins = replace(bins, noise=with_texture(curves, typical, bins, noise, valid, level_noise))
+        camera_noise, bins = (
+            bins.noise,
+            replace(bins, noise=with_texture(curves, typical, bins, noise, valid, level_noise)),
+        )
+        clear = bins.noise[rows] < hidden_from * camera_noise[rows]
+        if hidden_from > 0 and _FEWEST <= clear.sum() < rows.size:
+            rows, curves, typical = rows[clear], curves[clear], typical[clear]
     sigma = (bins.noise[rows] * noise).astype(np.float32)
     whitened = curves / sigma[:, None]
     median = typical / sigma

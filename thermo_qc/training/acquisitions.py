@@ -179,6 +179,7 @@ def draw_acquisition(
         texture=representation.texture,
         drift=representation.drift,
         noisy_level=representation.noisy_level,
+        hidden_from=representation.hidden_from,
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
     )
     strengths = _strengths(plate, np.sqrt(rate_hz) / netd_k)
