@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy import ndimage
 
 from thermo_qc.cli import main
 from thermo_qc.errors import InputError, ModelError
 from thermo_qc.inspection import load_model, predict_sequence, read_defect_map
 from thermo_qc.inspection.limits import model_doubts, reach_mm
 from thermo_qc.inspection.loading import shipped_models
-from thermo_qc.io import write_sequence
+from thermo_qc.io import read_sequence, write_sequence
 from thermo_qc.plate import Hole, PlateSpec, load_material
 from thermo_qc.representation import PhysicalRepresentation
 from thermo_qc.sequence import Material, ThermalSequence
@@ -77,7 +78,9 @@ def test_it_ships_small_and_with_its_card() -> None:
     (fine,) = load_model("general_fine")
     assert isinstance(fine.representation, PhysicalRepresentation)
     assert fine.representation.texture and fine.representation.drift and fine.representation.background_order == 0
-    assert fine.metadata["seed"] == 3 and fine.metadata["n_plates"] == 480
+    assert fine.representation.profile_order == 6 and fine.representation.noisy_level
+    assert fine.representation.hidden_from == 2.0
+    assert fine.metadata["seed"] == 9 and fine.metadata["n_plates"] == 780
 
 
 @pytest.mark.parametrize("name", ["general", "general_fine", "general+general_fine"])
@@ -212,3 +215,24 @@ def test_a_name_that_does_not_ship() -> None:
         InputError, match=r"generale does not exist; name a model file, .* or a model that ships: general"
     ):
         load_model("generale")
+
+
+@pytest.mark.parametrize(("name", "least"), [("cfrp_1.3mm_ellipse_inclusion", 0.4), ("cfrp_3.8mm_rect_inclusion", 0.3)])
+def test_faint_inclusions_of_third_party_simulations_are_found(name: str, least: float) -> None:
+    """The card of `general_fine` says 0.45 and 0.35, and nothing apart from the inclusion."""
+    path = ROOT.parent / "shared" / "data" / "fem" / f"{name}.hdf5"
+    if not path.is_file():
+        pytest.skip("the third-party simulations are not here")
+    sequence = read_sequence(path)
+    frames = np.asarray(sequence.frames[:, :, :], dtype=np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.02, frames.shape).astype(np.float32)
+    noisy = sequence.with_frames(frames + noise, "add_noise", parameters={"netd_k": 0.02})
+    prediction = predict_sequence(load_model("general_fine"), noisy)
+    assert noisy.truth is not None and prediction.depth_mm is not None
+    true, called = noisy.truth.defect_index > 0, prediction.defect
+    assert (true & called).sum() > least * (true | called).sum()
+    regions, number = ndimage.label(called, np.ones((3, 3)))
+    near = set(np.unique(regions[ndimage.binary_dilation(true, iterations=3)])) - {0}
+    assert near == set(range(1, number + 1))
+    depth = float(np.median(prediction.depth_mm[true & called]))
+    assert depth == pytest.approx(float(np.nanmedian(noisy.truth.depth_mm[true])), rel=0.2)

@@ -113,7 +113,7 @@ class PhysicalRepresentation:
 
         if not (self.hidden_from == 0 or (self.hidden_from > 1 and self.texture)):
             raise ModelError(
-                f"hidden_from is {self.hidden_from} with texture: {self.texture}; expected 0, or more than 1 and texture"
+                f"hidden_from is {self.hidden_from} with texture: {self.texture}; expected 0, or more than 1 with it"
             )
 
     needs_fit = False
