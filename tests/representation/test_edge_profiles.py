@@ -168,6 +168,14 @@ def test_files_of_models_without_it_are_as_they_were() -> None:
     assert "profile_order" not in PhysicalRepresentation(texture=True).to_metadata()
 
 
+@pytest.mark.parametrize("order", [1, 3])
+def test_profiles_that_a_background_holds_already(order: int) -> None:
+    with pytest.raises(
+        ModelError, match=rf"profile_order is {order} with a background of order 3, .* or more than that"
+    ):
+        PhysicalRepresentation(background_order=3, profile_order=order)
+
+
 @pytest.mark.parametrize("order", [-1, 13])
 def test_an_order_that_is_none(order: int) -> None:
     with pytest.raises(ModelError, match=rf"profile_order={order}.* is no representation"):

@@ -22,13 +22,8 @@ __all__ = ["N_FACTS", "PhysicalRepresentation", "Signal", "plate_facts", "seen_b
 
 N_FACTS = 7
 _FORMATS = ("physical-1", "physical-2", "physical-3")
-_KNOWN_SINCE = {
-    "texture": 2,
-    "drift": 2,
-    "profile_order": 3,
-    "noisy_level": 3,
-    "hidden_from": 3,
-}  # left out of the recipe where an older format will do
+# options that are left out of the recipe where an older format will do
+_KNOWN_SINCE = {"texture": 2, "drift": 2, "profile_order": 3, "noisy_level": 3, "hidden_from": 3}
 _SMALLEST_NOISE = 1e-5  # of the largest rise
 _BLOCK_BYTES = 32 * 2**20
 
@@ -110,7 +105,11 @@ class PhysicalRepresentation:
             or not 0 <= self.profile_order <= 12
         ):
             raise ModelError(f"{self} is no representation; expected 6 bins of the cooling or more, a share below 1")
-
+        if 0 < self.profile_order <= self.background_order:
+            raise ModelError(
+                f"profile_order is {self.profile_order} with a background of order {self.background_order}, which takes "
+                "out as much; expected 0, or more than that"
+            )
         if not (self.hidden_from == 0 or (self.hidden_from > 1 and self.texture)):
             raise ModelError(
                 f"hidden_from is {self.hidden_from} with texture: {self.texture}; expected 0, or more than 1 with it"
@@ -186,14 +185,9 @@ class PhysicalRepresentation:
         stack, valid, curve = seen_by_network(
             values,
             bins,
+            self,
             noise=noise,
             finite=finite,
-            background_order=self.background_order,
-            profile_order=self.profile_order,
-            texture=self.texture,
-            drift=self.drift,
-            noisy_level=self.noisy_level,
-            hidden_from=self.hidden_from,
             facts=lambda ratio: plate_facts(sequence, end_s=float(sequence.times_s[-1]), signal_to_noise=ratio),
         )
         _SEEN.setdefault(sequence, {})[_key(self, region)] = _signal(sequence, curve, bins, valid, noise)
@@ -320,15 +314,10 @@ def visible_pixels(values: NDArray[np.float32], bins: TimeBins, finite: NDArray[
 def seen_by_network(
     values: NDArray[np.float32],
     bins: TimeBins,
+    recipe: PhysicalRepresentation,
     *,
     noise: float,
     finite: NDArray[np.bool_],
-    background_order: int,
-    profile_order: int = 0,
-    texture: bool = False,
-    drift: bool = False,
-    noisy_level: bool = False,
-    hidden_from: float = 0.0,
     facts: Callable[[float], NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """Turn bins into the stack that a network sees.
@@ -339,14 +328,12 @@ def seen_by_network(
         Binned rise.
     bins : TimeBins
         How they were made.
+    recipe : PhysicalRepresentation
+        What is taken out of them.
     noise : float
         Noise of a frame.
     finite : ndarray of bool, shape (Y, X)
         Pixels that may be used.
-    background_order, profile_order : int
-        As in `residual_channels`.
-    texture, drift, noisy_level, hidden_from
-        As in `residual_channels`.
     facts : callable
         Signal over noise to the facts (7,).
 
@@ -367,12 +354,12 @@ def seen_by_network(
         bins,
         noise=noise,
         valid=valid,
-        background_order=background_order,
-        profile_order=profile_order,
-        texture=texture,
-        drift=drift,
-        noisy_level=noisy_level,
-        hidden_from=hidden_from,
+        background_order=recipe.background_order,
+        profile_order=recipe.profile_order,
+        texture=recipe.texture,
+        drift=recipe.drift,
+        noisy_level=recipe.noisy_level,
+        hidden_from=recipe.hidden_from,
     )
     constant = facts(largest / noise)[:, None, None] * valid
     return np.concatenate([residuals, constant.astype(np.float32)]), valid, curve

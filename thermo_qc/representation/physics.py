@@ -86,8 +86,8 @@ def residual_channels(
         Whether the noise of the level before the heating, which all bins of a pixel share, is taken out of the first
         residual as far as it stands out of the noise of the bins: with few cold frames it is by far the largest.
     hidden_from : float
-        Bins whose texture is at least this many times the noise of the camera are left out, as if the recording did
-        not cover them; 0 where none are.
+        Bins whose noise is at least this many times that of the camera for their texture are left out, as if the
+        recording did not cover them, where twelve others are left; 0 where none are.
 
     Returns
     -------
@@ -100,11 +100,9 @@ def residual_channels(
     typical = np.median(curves[:, some], axis=1).astype(np.float64)
     level_noise = bins.level_noise * noise if noisy_level else 0.0
     if texture:
-        camera_noise, bins = (
-            bins.noise,
-            replace(bins, noise=with_texture(curves, typical, bins, noise, valid, level_noise)),
-        )
-        clear = bins.noise[rows] < hidden_from * camera_noise[rows]
+        raised = with_texture(curves, typical, bins, noise, valid, level_noise)
+        clear = raised[rows] < hidden_from * bins.noise[rows]
+        bins = replace(bins, noise=raised)
         if hidden_from > 0 and _FEWEST <= clear.sum() < rows.size:
             rows, curves, typical = rows[clear], curves[clear], typical[clear]
     sigma = (bins.noise[rows] * noise).astype(np.float32)

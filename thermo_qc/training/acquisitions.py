@@ -172,14 +172,9 @@ def draw_acquisition(
     stack, valid, _ = seen_by_network(
         values,
         bins,
+        representation,
         noise=netd_k,
         finite=np.ones(values.shape[1:], dtype=bool),
-        background_order=representation.background_order,
-        profile_order=representation.profile_order,
-        texture=representation.texture,
-        drift=representation.drift,
-        noisy_level=representation.noisy_level,
-        hidden_from=representation.hidden_from,
         facts=lambda ratio: plate_facts(sequence, end_s=float(times_s[-1]), signal_to_noise=ratio, known=known),
     )
     strengths = _strengths(plate, np.sqrt(rate_hz) / netd_k)
