@@ -107,8 +107,8 @@ class PhysicalRepresentation:
             raise ModelError(f"{self} is no representation; expected 6 bins of the cooling or more, a share below 1")
         if 0 < self.profile_order <= self.background_order:
             raise ModelError(
-                f"profile_order is {self.profile_order} with a background of order {self.background_order}, which takes "
-                "out as much; expected 0, or more than that"
+                f"profile_order is {self.profile_order} with a background of order {self.background_order}, which "
+                "takes out as much; expected 0, or more than that"
             )
         if not (self.hidden_from == 0 or (self.hidden_from > 1 and self.texture)):
             raise ModelError(
