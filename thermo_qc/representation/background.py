@@ -12,6 +12,8 @@ Carslaw, H. S. and Jaeger, J. C. (1959). Conduction of heat in solids, 2nd editi
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,9 @@ def polynomial(valid: NDArray[np.bool_], order: int, profile_order: int = 0) -> 
         along_x, along_y = (np.polynomial.chebyshev.chebvander(axis, profile_order).T for axis in (x, y))
         mixed = [along_x[i] * along_y[j] for i in range(1, order) for j in range(1, order + 1 - i)]
         columns = [along_x[0], *along_x[1:], *along_y[1:], *mixed]
+        rows = np.stack(columns)
+        with suppress(np.linalg.LinAlgError):  # a view of too few rows or columns
+            return (np.linalg.inv(np.linalg.cholesky(rows @ rows.T)) @ rows).astype(np.float32)
     left, _ = np.linalg.qr(np.stack(columns, axis=1))
     return np.ascontiguousarray(left.T, dtype=np.float32)
 
