@@ -56,7 +56,7 @@ def polynomial(valid: NDArray[np.bool_], order: int, profile_order: int = 0) -> 
         columns = [along_x[0], *along_x[1:], *along_y[1:], *mixed]
         rows = np.stack(columns)
         with suppress(np.linalg.LinAlgError):  # a view of too few rows or columns
-            return (np.linalg.inv(np.linalg.cholesky(rows @ rows.T)) @ rows).astype(np.float32)
+            return np.asarray(np.linalg.inv(np.linalg.cholesky(rows @ rows.T)) @ rows, dtype=np.float32)
     left, _ = np.linalg.qr(np.stack(columns, axis=1))
     return np.ascontiguousarray(left.T, dtype=np.float32)
 
