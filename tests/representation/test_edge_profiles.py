@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from thermo_qc.errors import ModelError
+from thermo_qc.preprocess import estimate_noise
 from thermo_qc.representation import PhysicalRepresentation, load_representation
 from thermo_qc.representation.background import polynomial, without_profiles
 from thermo_qc.sequence import Excitation, ThermalSequence
@@ -180,3 +181,26 @@ def test_profiles_that_a_background_holds_already(order: int) -> None:
 def test_an_order_that_is_none(order: int) -> None:
     with pytest.raises(ModelError, match=rf"profile_order={order}.* is no representation"):
         PhysicalRepresentation(profile_order=order)
+
+
+def test_without_background_and_profiles_nothing_is_taken_out() -> None:
+    """A background of order 0 takes the level of every image; none at all leaves it where the residuals put it."""
+    sequence, _ = plate(biot=0.5)
+    present = PhysicalRepresentation().bins_of(sequence).present
+
+    def residuals(order: int) -> NDArray[np.float32]:
+        seen = PhysicalRepresentation(background_order=order).stack(sequence)[:128].reshape(2, 64, *SHAPE)
+        return np.asarray(np.sinh(seen[:, present]))
+
+    none, level = residuals(-1), residuals(0)
+    shift = none - level
+    assert np.abs(shift).max() > 0.5
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :, :1, :1], shift.shape), atol=2e-2)
+    bins = PhysicalRepresentation().bins_of(sequence)
+    values = np.tensordot(bins.weights, np.asarray(sequence.frames, dtype=np.float64), axes=1)[bins.present]
+    sigma = bins.noise[bins.present] * estimate_noise(sequence)
+    whitened = values.reshape(len(sigma), -1) / sigma[:, None]
+    direction = np.median(whitened, axis=1)
+    direction /= np.linalg.norm(direction)
+    expected = (whitened - np.outer(direction, direction @ whitened)).reshape(-1, *SHAPE)
+    np.testing.assert_allclose(none[0], expected, atol=0.02 * np.abs(expected).max())

@@ -13,6 +13,7 @@ Carslaw, H. S. and Jaeger, J. C. (1959). Conduction of heat in solids, 2nd editi
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ def polynomial(valid: NDArray[np.bool_], order: int, profile_order: int = 0) -> 
     else:
         along_x, along_y = (np.polynomial.chebyshev.chebvander(axis, profile_order).T for axis in (x, y))
         mixed = [along_x[i] * along_y[j] for i in range(1, order) for j in range(1, order + 1 - i)]
-        columns = [along_x[0], *along_x[1:], *along_y[1:], *mixed]
+        columns = [*along_x, *along_y[1:], *mixed]
         rows = np.stack(columns)
         with suppress(np.linalg.LinAlgError):  # a view of too few rows or columns
             return np.asarray(np.linalg.inv(np.linalg.cholesky(rows @ rows.T)) @ rows, dtype=np.float32)
@@ -67,8 +68,7 @@ def robust_weights(part: NDArray[np.float32], basis: NDArray[np.float32]) -> NDA
     for _ in range(_ROUNDS):
         size = _left(part, basis, weights)
         typical = float(np.median(size)) + 1e-12
-        weights = 1.0 / (1.0 + (np.maximum(size / typical - 1.0, 0.0) / _LEVERAGE) ** 2)
-        weights = weights.astype(np.float32) ** 2
+        weights = _less(np.maximum(size / typical - 1.0, 0.0) / _LEVERAGE)
     return weights
 
 
@@ -142,10 +142,14 @@ def without_profiles(
         size = _left(both, coarse_basis, weights)
         typical = np.median(size)
         spread = _MAD_TO_STD * np.median(np.abs(size - typical)) + _SMALLEST_SPREAD
-        weights = 1.0 / (1.0 + (np.maximum(size - typical, 0.0) / (_BLOCK_LEVERAGE * spread)) ** 2)
-        weights = weights.astype(np.float32) ** 2
+        weights = _less(np.maximum(size - typical, 0.0) / (_BLOCK_LEVERAGE * spread))
     for part, means in zip(parts, coarse, strict=True):
         part -= weighted_background(means, coarse_basis, weights).T @ basis
+
+
+def _less(excess: NDArray[Any]) -> NDArray[np.float32]:
+    """Weights: 1 without an excess, a quarter where it is 1."""
+    return np.asarray((1.0 / (1.0 + excess**2)).astype(np.float32) ** 2)
 
 
 def _left(part: NDArray[np.float32], basis: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:

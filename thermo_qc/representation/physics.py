@@ -117,7 +117,7 @@ def residual_channels(
     _mend_spikes(parts, valid)
     if drift:
         _without_drift(parts, (median @ whitened) / (median @ median), valid, some)
-    if profile_order > background_order:
+    if profile_order > 0:
         without_profiles(parts, valid, background_order, profile_order)
     elif background_order >= 0:
         without_polynomial(parts, valid, background_order, some)
@@ -134,7 +134,8 @@ def _without_level(
 ) -> None:
     """Take the likeliest noise of the cold level out of residuals (b, N), in place; never more than is likely.
 
-    `level` (b,) is what a level of one unit leaves in the residuals.
+    `level` (b,) is what a level of one unit leaves in the residuals. `sound_projector` does the same without a limit,
+    so that noise can be carried through it.
     """
     information = float(level @ (1.0 / sigma)) + 1.0 / level_noise**2
     likeliest = (1.0 / (sigma * information)).astype(np.float32) @ part
