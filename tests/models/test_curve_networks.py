@@ -85,6 +85,7 @@ def test_a_temporal_network_looks_back_as_far_as_it_says():
     [
         ("lstm", {"hidden": 8, "layers": 2, "bidirectional": False, "dropout": 0.2}),
         ("lstm", {"hidden": 8, "layers": 1, "bidirectional": True, "dropout": 0.2}),
+        ("lstm", {"hidden": 8, "layers": 1, "bidirectional": True, "at_once": 4}),
         ("cnn1d", {"channels": [4, 6], "kernel": 3, "batch_norm": False, "pooling": "mean"}),
         ("cnn1d", {"channels": [4], "kernel": 1, "pooling": "max", "dropout": 0.3}),
         ("cnn1d", {"channels": [4, 6, 8], "kernel": 3, "halve": True, "pooling": "segments"}),
@@ -120,6 +121,16 @@ def test_segments_keep_when_something_happened(pooling, tells):
     network = build_curve_network("cnn1d", n_steps=16, n_channels=1, n_classes=2, **options).eval()
     curves = torch.randn(2, 16, 1)
     assert torch.allclose(network(curves), network(curves.flip(1)), atol=1e-5) != tells
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_steps_read_at_once_are_one_step_of_all_their_channels(name):
+    network = build_curve_network(name, n_steps=10, n_channels=2, n_classes=3, hidden=4, at_once=4).eval()
+    plain = build_curve_network(name, n_steps=3, n_channels=8, n_classes=3, hidden=4).eval()
+    plain.load_state_dict(network.state_dict())
+    curves = torch.randn(5, 10, 2)
+    filled = torch.cat([curves, torch.zeros(5, 2, 2)], dim=1)
+    torch.testing.assert_close(network(curves), plain(filled.reshape(5, 3, 8)))
 
 
 def test_halving_leaves_half_of_the_steps_to_every_further_convolution():
@@ -161,6 +172,7 @@ def test_a_network_learns_when_a_curve_rises_early_or_late(name):
         ("lstm", {"hidden": 10**9}, ConfigError, "'hidden' is 1000000000, expected a whole number from 1 to 2048"),
         ("lstm", {"layers": True}, ConfigError, "'layers' is True"),
         ("lstm", {"bidirectional": "yes"}, ConfigError, "expected true or false"),
+        ("lstm", {"at_once": 6}, ConfigError, "'at_once' is 6, expected a whole number from 1 to 5"),
         ("lstm", {"dropout": 1.0}, ConfigError, "from 0 to below 1"),
         ("cnn1d", {"channels": 32}, ConfigError, "expected a list"),
         ("cnn1d", {"kernel": 4}, ConfigError, "'kernel' is 4"),

@@ -13,7 +13,7 @@ from simulated_plates import RECIPE, plate
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from thermo_qc.config import CorpusExperimentConfig
-from thermo_qc.errors import ConfigError, TrainingError
+from thermo_qc.errors import ConfigError, ModelError, TrainingError
 from thermo_qc.models import TrainedModel, load_trained, pixelwise
 from thermo_qc.models.hybrid import CurveUNet
 from thermo_qc.models.pixelwise import PixelCurves
@@ -23,6 +23,7 @@ from thermo_qc.training.curriculum import Curriculum, plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
 from thermo_qc.training.helps import take_average
 from thermo_qc.training.module import DenseModule
+from thermo_qc.training.transfer import fill_corpus_network
 
 
 def test_batches_depend_on_seed_and_epoch_alone() -> None:
@@ -170,7 +171,8 @@ def test_bands_of_rows_say_what_the_whole_says(height: int, monkeypatch: pytest.
 def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
     network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]})
     images, valid = torch.randn(1, 32, 8, 9), (torch.rand(1, 1, 8, 9) < 0.7).float()
-    (found,) = network._rest(images, valid)
+    _, found = network._pixels(images, valid, torch.ones(1, 8, 9, dtype=torch.bool))
+    found = found.reshape(1, 8, 9, 32).permute(0, 3, 1, 2)
     for row, column in ((0, 0), (4, 4), (7, 8)):
         square = (..., slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3))
         mean = (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))
@@ -320,20 +322,22 @@ def test_only_a_weak_model_gets_a_threshold_of_its_own(width: float) -> None:
     assert (best_threshold(probability, labels) < 0.5) == (width == 1.0)
 
 
-def tiny(**train: object) -> CorpusExperimentConfig:
+def tiny(surroundings: tuple[int, ...] = (), **train: object) -> CorpusExperimentConfig:
     numbers = {"epochs": 2, "samples_per_epoch": 2, "batch_size": 1, "crop_px": 12, "warmup_epochs": 0}
     return CorpusExperimentConfig(
         name="tiny",
         corpus="none",
         start_from="earlier" if "freezing" in train else None,
         representation={"n_heating": 4, "n_cooling": 12, "background_order": 1},
-        model={"parameters": {"curve_widths": [8], "widths": [8, 12]}},
+        model={"parameters": {"curve_widths": [8], "widths": [8, 12], "surroundings": list(surroundings)}},
         train={**numbers, "averaged_epochs": 0, "validation_plates": 1, **train},
     )
 
 
-def learnt(folder: Path, start: TrainedModel | None = None, **train: object) -> dict[str, np.ndarray]:
-    experiment = tiny(**train)
+def learnt(
+    folder: Path, start: TrainedModel | None = None, surroundings: tuple[int, ...] = (), **train: object
+) -> dict[str, np.ndarray]:
+    experiment = tiny(surroundings, **train)
     plates = [plate(number) for number in range(3)]
     model = train_on_corpus(
         plates, experiment=experiment, folder=folder, signature="s", start=start, progress=False, threads=1
@@ -362,6 +366,32 @@ def test_frozen_layers_of_a_start_stay_while_a_corpus_teaches_the_rest(tmp_path:
     whole = learnt(tmp_path / "all", start, freezing={**freezing, "stages": stages})
     changed = {name for name in before if not np.array_equal(before[name], whole[name])}
     assert len(changed) > 6 and not any(name.endswith(("running_mean", "running_var")) for name in changed)
+
+
+def test_a_start_that_saw_less_goes_on_from_its_own_outputs(tmp_path: Path) -> None:
+    learnt(tmp_path / "start")
+    start = load_trained(tmp_path / "start" / "model.safetensors")
+    assert start.network is not None
+    stack = torch.randn(1, 39, 24, 16)
+    stack[:, 32] = 1.0
+
+    def begun(seen: TrainedModel, *surroundings: int) -> CurveUNet:
+        network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), surroundings=surroundings)
+        fill_corpus_network(network, seen, seen.representation)  # type: ignore[arg-type]
+        return network.eval()
+
+    with torch.inference_mode():
+        torch.testing.assert_close(begun(start, 2, 4)(stack), start.network(stack), rtol=1e-4, atol=1e-5)
+    after = learnt(tmp_path / "on", start, surroundings=(2, 4))
+    assert after["curves.0.weight"].shape == (8, 103, 1, 1) and np.abs(after["curves.0.weight"][:, 39:]).max() > 1e-5
+    further = load_trained(tmp_path / "on" / "model.safetensors")
+    assert further.network is not None
+    with torch.inference_mode():
+        torch.testing.assert_close(begun(further, 2, 4, 8)(stack), further.network(stack), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ModelError, match=r"saw the surroundings \[2, 4\], this one sees \[4, 2\]; name those of the"):
+        begun(further, 4, 2)
+    with pytest.raises(ModelError, match=r"saw the surroundings \[2, 4\], this one sees \[\]"):
+        begun(further)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thermo_qc.models.parameters import fraction, integer, integers
+from thermo_qc.errors import ConfigError
+from thermo_qc.models.parameters import fraction, integer, integers, one_of
+from thermo_qc.models.surroundings import expanded, less_surroundings
+from thermo_qc.representation import N_FACTS
 
 __all__ = ["CurveUNet"]
+
+_CELLS = (2, 4, 8, 16, 32)  # pixels
 
 
 class _Block(nn.Module):
@@ -45,6 +50,9 @@ class CurveUNet(nn.Module):
         Channels of the U-Net from full resolution down; each level halves the resolution.
     dropout : float
         Dropout of whole channels before the last layer.
+    surroundings : sequence of int
+        Cells, pixels (powers of two), whose surroundings every pixel is compared with besides, see `less_surroundings`;
+        each makes two more residuals in every bin. For stacks of a physical representation.
 
     References
     ----------
@@ -53,6 +61,7 @@ class CurveUNet(nn.Module):
 
     build_parameters: dict[str, Any]
     encoder_parts = ("curves", "down")
+    growing_parts = ("curves.0.weight",)  # reads the stack first, then what `surroundings` adds in their order
 
     def __init__(
         self,
@@ -62,13 +71,16 @@ class CurveUNet(nn.Module):
         curve_widths: Sequence[int] = (96, 48),
         widths: Sequence[int] = (32, 64, 96, 128),
         dropout: float = 0.0,
+        surroundings: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        integer("in_channels", in_channels, 1, 4096)
+        self.n_residuals = integer("in_channels", in_channels, 1, 4096) - N_FACTS
+        self.surroundings = _cells(surroundings, self.n_residuals)
         sizes = integers("curve_widths", curve_widths, 1, 2048)
         levels = integers("widths", widths, 1, 2048)
         layers: list[nn.Module] = []
-        for before, after in zip((in_channels, *sizes[:-1]), sizes, strict=True):
+        n_read = in_channels + len(self.surroundings) * self.n_residuals
+        for before, after in zip((n_read, *sizes[:-1]), sizes, strict=True):
             layers += [nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.curves = nn.Sequential(*layers)
         self.down = nn.ModuleList(
@@ -77,13 +89,14 @@ class CurveUNet(nn.Module):
         self.up = nn.ModuleList(_Block(below + here, here) for here, below in pairwise(levels))
         self.dropout = nn.Dropout2d(fraction("dropout", dropout))
         self.head = nn.Conv2d(levels[0] + sizes[-1], n_classes, 1)
-        self.multiple = 2 ** (len(levels) - 1)
+        self.multiple = max(2 ** (len(levels) - 1), *self.surroundings, 1)
 
     def forward(self, stacks: Tensor) -> Tensor:
         """Return outputs (B, K, Y, X) of stacks (B, C, Y, X), any size."""
         height, width = stacks.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        features = self.curves(functional.pad(stacks, padding) if any(padding) else stacks)
+        padded = functional.pad(stacks, padding) if any(padding) else stacks
+        features = self.curves(self._compared(padded) if self.surroundings else padded)
         kept, images = [], features
         for number, block in enumerate(self.down):
             images = block(functional.max_pool2d(images, 2) if number else images)
@@ -93,3 +106,28 @@ class CurveUNet(nn.Module):
             images = block(torch.cat([here, larger], dim=1))
         result: Tensor = self.head(self.dropout(torch.cat([images, features], dim=1)))
         return result[..., :height, :width]
+
+    def _compared(self, stacks: Tensor) -> Tensor:
+        """Append how residuals differ from their surroundings, whatever the precision of the network."""
+        with torch.autocast(stacks.device.type, enabled=False):
+            given = stacks.float()
+            residuals = given[:, : self.n_residuals].contiguous(memory_format=torch.channels_last)
+            noises, valid = expanded(residuals), given[:, self.n_residuals : self.n_residuals + 1]
+            return torch.cat(
+                [given, *(less_surroundings(noises, residuals, valid, cell) for cell in self.surroundings)], dim=1
+            )
+
+
+def _cells(surroundings: Sequence[int], n_residuals: int) -> tuple[int, ...]:
+    """Return the cells as given, checked."""
+    if not surroundings:
+        return ()
+    cells = tuple(
+        one_of("surroundings", cell, _CELLS) for cell in integers("surroundings", surroundings, 1, _CELLS[-1])
+    )
+    if n_residuals < 2 or n_residuals % 2:
+        raise ConfigError(
+            f"surroundings need two residuals in every bin and {N_FACTS} facts, got {n_residuals + N_FACTS} channels; "
+            "use them with the physical representation, or leave them out"
+        )
+    return cells

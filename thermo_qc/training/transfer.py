@@ -78,7 +78,8 @@ def fill_corpus_network(network: nn.Module, start: TrainedModel, representation:
     network : Module
         Changed in place.
     start : TrainedModel
-        The earlier model, with the same network and the same number of bins.
+        The earlier model, with the same network and the same number of bins. It may have seen less of the surroundings
+        of a pixel: what it did not see starts with a weight of 0, so that training goes on from the same outputs.
     representation : PhysicalRepresentation
         What the network will see; another one than that of the earlier model is said in the log.
 
@@ -90,7 +91,20 @@ def fill_corpus_network(network: nn.Module, start: TrainedModel, representation:
     checked_start(start, "start_from")
     if start.representation.to_metadata() != representation.to_metadata():
         logger.warning("the model that training starts from saw another representation of its recordings")
-    fill_from(start, network, head=frozenset(), class_names=start.class_names, option="start_from")
+    seen, wanted = (tuple(getattr(one, "surroundings", ())) for one in (start.network, network))
+    if seen != wanted[: len(seen)]:
+        raise ModelError(
+            f"start_from: the model '{start.name}' saw the surroundings {list(seen)}, this one sees {list(wanted)}; "
+            "name those of the model first, in their order"
+        )
+    fill_from(
+        start,
+        network,
+        head=frozenset(),
+        class_names=start.class_names,
+        option="start_from",
+        growing=frozenset(getattr(network, "growing_parts", ())),
+    )
 
 
 def head_tensors(network: nn.Module, build: Callable[[int], nn.Module], n_classes: int) -> frozenset[str]:
@@ -122,6 +136,7 @@ def fill_from(
     head: frozenset[str],
     class_names: Sequence[str],
     option: str = "train.transfer.from",
+    growing: frozenset[str] = frozenset(),
 ) -> None:
     """Fill a fresh network with the weights of an earlier model; the head stays fresh where the classes differ.
 
@@ -137,6 +152,8 @@ def fill_from(
         Classes of the new model.
     option : str
         What named the earlier model, for the message.
+    growing : frozenset of str
+        Tensors that may read more than those of the earlier model: what comes after its own inputs has weight 0.
 
     Raises
     ------
@@ -145,6 +162,7 @@ def fill_from(
     """
     assert start.network is not None
     given, own = start.network.state_dict(), network.state_dict()
+    given.update({name: _grown(given[name], own[name]) for name in growing & set(given) & set(own)})
     fresh_head = tuple(start.class_names) != tuple(class_names)
     kept = head if fresh_head else frozenset()
     wrong = sorted((set(own) ^ set(given)) - kept)
@@ -164,3 +182,11 @@ def fill_from(
     chosen = {name: value for name, value in given.items() if name not in kept}
     with torch.no_grad():
         network.load_state_dict({**own, **chosen})
+
+
+def _grown(given: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Weights (F, N, ...) with zeros for the further inputs that `own` reads; as given where they differ otherwise."""
+    more = own.shape[1] - given.shape[1] if own.ndim == given.ndim > 1 else 0
+    if more <= 0:
+        return given
+    return torch.cat([given, given.new_zeros((len(given), more, *given.shape[2:]))], dim=1)

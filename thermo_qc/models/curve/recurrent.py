@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from thermo_qc.models.curve.base import CurveNetwork
 from thermo_qc.models.parameters import fraction, integer, switch
@@ -27,6 +28,9 @@ class CurveRNN(CurveNetwork):
         Whether a second network reads the curve backwards.
     dropout : float
         Dropout between the layers and before the classifier, 0 to below 1.
+    at_once : int
+        Time steps that are read as one, with the channels of all of them: the network takes that many fewer steps,
+        each over more channels. Missing ones at the end count as 0.
 
     References
     ----------
@@ -47,12 +51,14 @@ class CurveRNN(CurveNetwork):
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.0,
+        at_once: int = 1,
     ) -> None:
         integer("hidden", hidden, 1, 2048)
         super().__init__(hidden * (1 + switch("bidirectional", bidirectional)), n_classes, dropout)
         self.layers = integer("layers", layers, 1, 8)
+        self.at_once = integer("at_once", at_once, 1, n_steps)
         recurrent = self.cell(
-            n_channels,
+            n_channels * at_once,
             hidden,
             num_layers=layers,
             batch_first=True,
@@ -63,6 +69,9 @@ class CurveRNN(CurveNetwork):
 
     def embed(self, curves: Tensor) -> Tensor:
         """Last states of the last layer, of both directions."""
+        if self.at_once > 1:
+            missing = -curves.shape[1] % self.at_once
+            curves = functional.pad(curves, (0, 0, 0, missing)).reshape(len(curves), -1, self.at_once * curves.shape[2])
         _, state = self.get_submodule(self.part)(curves)
         hidden: Tensor = state[0] if isinstance(state, tuple) else state
         directions = hidden.shape[0] // self.layers

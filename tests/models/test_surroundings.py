@@ -1,0 +1,112 @@
+"""How a pixel differs from its surroundings: on backgrounds of any height, blind to what lies outside the plate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermo_qc.errors import ConfigError
+from thermo_qc.models.hybrid import CurveUNet
+from thermo_qc.models.pixelwise import PixelCurves
+from thermo_qc.models.surroundings import compressed, expanded, less_surroundings
+
+
+@given(st.floats(-1e4, 1e4, width=32))
+def test_expanding_undoes_compressing_and_both_are_the_hyperbolic_sine(noise: float) -> None:
+    value = torch.tensor([noise])
+    assert compressed(value).item() == pytest.approx(float(np.arcsinh(noise)), rel=1e-5, abs=1e-6)
+    assert expanded(compressed(value)).item() == pytest.approx(noise, rel=1e-4, abs=1e-5)
+    assert compressed(-value).item() == -compressed(value).item()
+    assert expanded(torch.tensor([1e30])).isfinite().all()
+
+
+def seen(noises: np.ndarray, valid: np.ndarray | None = None, cell_px: int = 2) -> np.ndarray:
+    plate = torch.ones(1, 1, *noises.shape) if valid is None else torch.from_numpy(valid).float()[None, None]
+    given_noises = torch.from_numpy(noises).float()[None, None] * plate
+    found = less_surroundings(given_noises, compressed(given_noises), plate, cell_px)
+    return np.sinh(found[0, 0].numpy())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(-300, 300), st.sampled_from([2, 4, 8]))
+def test_a_faint_pixel_is_as_faint_on_any_level(level: float, cell_px: int) -> None:
+    noises = np.full((32, 32), level)
+    noises[16, 17] += 3.0
+    found = seen(noises, cell_px=cell_px)
+    share = 1.0 / (3 * cell_px) ** 2  # of itself that a pixel sees in its surroundings
+    assert found[16, 17] == pytest.approx(3.0 * (1 - share), abs=0.35 * share * 3 + 2e-4 * abs(level) + 0.02)
+    assert abs(found[:3, :3]).max() < 2e-4 * abs(level) + 1e-5
+
+
+def test_compressed_differences_lose_what_differences_in_noises_keep() -> None:
+    level = np.full((16, 16), 100.0)
+    level[8, 8] += 3.0
+    after = np.arcsinh(103.0) - np.arcsinh(100.0)
+    assert after < 0.03 and seen(level, cell_px=4)[8, 8] == pytest.approx(3.0, abs=0.1)
+
+
+def test_a_strong_defect_moves_what_is_around_it_little() -> None:
+    noises = np.full((24, 24), 30.0)
+    noises[8:10, 8:10] = 1000.0  # 4 of the 144 pixels round a cell of 4
+    mean = noises[6:18, 6:18].mean()
+    assert abs(seen(noises, cell_px=4)[13, 13]) < 0.2 * (mean - 30.0)
+
+
+def test_what_lies_outside_the_plate_has_no_part_in_it() -> None:
+    valid = np.zeros((16, 16), dtype=bool)
+    valid[:, :9] = True
+    noises = np.random.default_rng(0).normal(5.0, 1.0, (16, 16))
+    found = seen(noises, valid)
+    assert np.all(found[:, 9:] == 0)
+    assert abs(found[:, :9].mean()) < 0.1  # zeros beside the plate would make it 1 to 3 there
+    noises[:, 9:] = 1e6
+    np.testing.assert_array_equal(seen(noises, valid), found)
+
+
+def test_a_hybrid_compares_and_takes_any_size() -> None:
+    network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), surroundings=(2, 8)).eval()
+    assert network.curves[0].in_channels == 39 + 2 * 32 and network.multiple == 8
+    stack = torch.randn(1, 39, 21, 26)
+    stack[:, 32] = 1.0
+    with torch.inference_mode():
+        whole = network(stack)
+        assert whole.shape == (1, 4, 21, 26)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = network(stack)
+    assert torch.allclose(rough.float(), whole, atol=0.1 * float(whole.abs().max()))
+    compared = network._compared(torch.nn.functional.pad(stack, (0, 6, 0, 3)))
+    assert compared.shape[1] == 103 and torch.equal(compared[..., :39, :21, :26], stack)
+    alone = less_surroundings(expanded(stack[:, :32, :16, :24]), stack[:, :32, :16, :24], stack[:, 32:33, :16, :24], 2)
+    assert torch.allclose(compared[:, 39:71, :8, :16], alone[..., :8, :16], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "surroundings", "message"),
+    [
+        (39, (3,), "model parameter 'surroundings' is 3"),
+        (39, (2, 64), "model parameter 'surroundings' .* 64"),
+        (32, (2,), "two residuals in every bin and 7 facts, got 32 channels; use them with the physical"),
+        (7, (2,), "two residuals in every bin and 7 facts, got 7 channels"),
+    ],
+)
+def test_surroundings_that_cannot_be_are_refused(channels: int, surroundings: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CurveUNet(channels, 4, surroundings=surroundings)
+
+
+def test_pixels_tell_differences_in_noises_on_a_strong_background() -> None:
+    torch.manual_seed(0)
+    stack = torch.zeros(1, 39, 9, 9)
+    stack[:, :32] = float(np.arcsinh(200.0))
+    stack[:, :32, 4, 4] = float(np.arcsinh(203.0))
+    stack[:, 32] = 1.0
+    parts = {}
+    for in_noises in (False, True):
+        network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]}, in_noises=in_noises)
+        _, parts[in_noises] = network._pixels(stack[:, :32], stack[:, 32:33], torch.ones(1, 9, 9, dtype=torch.bool))
+    middle = 4 * 9 + 4
+    assert parts[False][middle].abs().max() < 0.02
+    assert torch.sinh(parts[True][middle, 0]).item() == pytest.approx(3.0 * 24 / 25, abs=0.05)
