@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.models.hybrid import CurveUNet
-from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.models.surroundings import compressed, expanded, less_surroundings
 
 
@@ -95,18 +94,3 @@ def test_a_hybrid_compares_and_takes_any_size() -> None:
 def test_surroundings_that_cannot_be_are_refused(channels: int, surroundings: tuple[int, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CurveUNet(channels, 4, surroundings=surroundings)
-
-
-def test_pixels_tell_differences_in_noises_on_a_strong_background() -> None:
-    torch.manual_seed(0)
-    stack = torch.zeros(1, 39, 9, 9)
-    stack[:, :32] = float(np.arcsinh(200.0))
-    stack[:, :32, 4, 4] = float(np.arcsinh(203.0))
-    stack[:, 32] = 1.0
-    parts = {}
-    for in_noises in (False, True):
-        network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]}, in_noises=in_noises)
-        _, parts[in_noises] = network._pixels(stack[:, :32], stack[:, 32:33], torch.ones(1, 9, 9, dtype=torch.bool))
-    middle = 4 * 9 + 4
-    assert parts[False][middle].abs().max() < 0.02
-    assert torch.sinh(parts[True][middle, 0]).item() == pytest.approx(3.0 * 24 / 25, abs=0.05)

@@ -171,8 +171,7 @@ def test_bands_of_rows_say_what_the_whole_says(height: int, monkeypatch: pytest.
 def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
     network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]})
     images, valid = torch.randn(1, 32, 8, 9), (torch.rand(1, 1, 8, 9) < 0.7).float()
-    _, found = network._pixels(images, valid, torch.ones(1, 8, 9, dtype=torch.bool))
-    found = found.reshape(1, 8, 9, 32).permute(0, 3, 1, 2)
+    (found,) = network._rest(images, valid)
     for row, column in ((0, 0), (4, 4), (7, 8)):
         square = (..., slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3))
         mean = (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))

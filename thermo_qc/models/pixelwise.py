@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,6 @@ from torch.nn import functional
 from thermo_qc.errors import ConfigError
 from thermo_qc.models.curve import build_curve_network
 from thermo_qc.models.parameters import integer, integers, switch
-from thermo_qc.models.surroundings import compressed, expanded
 from thermo_qc.representation import N_FACTS
 
 __all__ = ["PixelCurves"]
@@ -39,9 +38,6 @@ class PixelCurves(nn.Module):
         Parameters of the curve network.
     clock : bool
         Whether a curve also says at every step how much of the recording has gone by, -1 to 1.
-    in_noises : bool
-        Whether the differences are taken in units of noise, before residuals are compressed, so that they mean the
-        same on every background (`thermo_qc.models.surroundings`).
     """
 
     build_parameters: dict[str, Any]
@@ -55,7 +51,6 @@ class PixelCurves(nn.Module):
         radii: Sequence[int] = (1, 3, 6),
         core_parameters: Mapping[str, Any] | None = None,
         clock: bool = False,
-        in_noises: bool = False,
     ) -> None:
         super().__init__()
         steps, rest = divmod(integer("in_channels", in_channels, 1, 4096) - N_FACTS, 2)
@@ -66,7 +61,7 @@ class PixelCurves(nn.Module):
             )
         self.steps, self.radii = steps, tuple(integers("radii", radii, 1, 64))
         self.n_outputs = n_classes
-        self.clock, self.in_noises = switch("clock", clock), switch("in_noises", in_noises)
+        self.clock = switch("clock", clock)
         self.core = build_curve_network(
             core,
             n_steps=steps,
@@ -84,7 +79,7 @@ class PixelCurves(nn.Module):
         residuals, facts = stacks[:, : 2 * self.steps], stacks[:, 2 * self.steps :]
         if wanted is None:
             wanted = torch.ones((batch, height, width), dtype=torch.bool, device=stacks.device)
-        pixels = self._pixels(residuals, facts[:, :1], wanted)
+        pixels = [image.permute(0, 2, 3, 1)[wanted] for image in (residuals, *self._rest(residuals, facts[:, :1]))]
         constant = facts.permute(0, 2, 3, 1)[wanted]
         size = max(1, len(constant)) if torch.is_grad_enabled() else _AT_ONCE
         outputs = torch.cat(
@@ -125,16 +120,11 @@ class PixelCurves(nn.Module):
             parts.append(gone[:, None].expand(len(facts), -1, -1))
         return torch.cat(parts, dim=2)
 
-    def _pixels(self, images: Tensor, valid: Tensor, wanted: Tensor) -> list[Tensor]:
-        """Residuals (N, 2T) of the wanted pixels, and how they differ from the means over the squares around them."""
+    def _rest(self, images: Tensor, valid: Tensor) -> Iterator[Tensor]:
+        """Images less their mean over the pixels of the plate in the square around each pixel, for every radius."""
         inside = images * valid
-        own = images.permute(0, 2, 3, 1)[wanted]
-        noises, parts = expanded(own) if self.in_noises else own, [own]
         for radius in self.radii:
-            mean = _mean(inside, radius) / _mean(valid, radius).clamp_min(1e-6) * valid
-            around = mean.permute(0, 2, 3, 1)[wanted]
-            parts.append(compressed(noises - expanded(around)) if self.in_noises else own - around)
-        return parts
+            yield images - _mean(inside, radius) / _mean(valid, radius).clamp_min(1e-6) * valid
 
 
 def _mean(images: Tensor, radius: int) -> Tensor:
