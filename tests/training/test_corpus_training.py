@@ -326,7 +326,7 @@ def tiny(surroundings: tuple[int, ...] = (), **train: object) -> CorpusExperimen
     return CorpusExperimentConfig(
         name="tiny",
         corpus="none",
-        start_from="earlier" if "freezing" in train else None,
+        start_from="earlier" if {"freezing", "start_share"} & set(train) else None,
         representation={"n_heating": 4, "n_cooling": 12, "background_order": 1},
         model={"parameters": {"curve_widths": [8], "widths": [8, 12], "surroundings": list(surroundings)}},
         train={**numbers, "averaged_epochs": 0, "validation_plates": 1, **train},
@@ -393,9 +393,28 @@ def test_a_start_that_saw_less_goes_on_from_its_own_outputs(tmp_path: Path) -> N
         begun(further)
 
 
+def test_a_share_of_the_start_is_kept(tmp_path: Path) -> None:
+    learnt(tmp_path / "start")
+    start = load_trained(tmp_path / "start" / "model.safetensors")
+    whole = learnt(tmp_path / "whole", start, surroundings=(2,), averaged_epochs=1)
+    part = learnt(tmp_path / "part", start, surroundings=(2,), averaged_epochs=1, start_share=0.25)
+    assert start.network is not None
+    before = {name: value.numpy() for name, value in start.network.state_dict().items()}
+    before["curves.0.weight"] = np.pad(before["curves.0.weight"], [(0, 0), (0, 32), (0, 0), (0, 0)])  # unseen: 0
+    for name, value in part.items():
+        if value.dtype.kind == "f":
+            np.testing.assert_allclose(value, 0.75 * whole[name] + 0.25 * before[name], rtol=1e-4, atol=1e-6)
+    assert any(np.abs(whole[name] - part[name]).max() > 1e-4 for name in part)
+    again = load_trained(tmp_path / "part" / "model.safetensors")
+    assert again.network is not None and again.metadata["temperature"] > 0
+    np.testing.assert_array_equal(again.network.state_dict()["head.weight"].numpy(), part["head.weight"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"train": {"start_share": 0.5}}, "train.start_share is 0.5, but training starts from fresh weights; name a"),
+        ({"start_from": "x", "train": {"start_share": 1.0}}, "less than 1"),
         ({"train": {"freezing": {"freeze": "encoder"}}}, "training starts from fresh weights; name a model in start"),
         (
             {"start_from": "x", "train": {"epochs": 2, "freezing": {"freeze": "encoder", "stages": [{"epochs": 2}]}}},

@@ -70,6 +70,7 @@ class CorpusTrainConfig(Strict):
     weight_decay: NonNegativeFloat = 1e-2
     warmup_epochs: int = Field(default=1, ge=0)
     averaged_epochs: int = Field(default=5, ge=0)
+    start_share: float = Field(default=0.0, ge=0, lt=1)  # of the start's weights in the mean that is kept
     gradient_clip: PositiveFloat = 1.0
     validation_plates: PositiveInt = 16
     defect_weight: PositiveFloat = 2.0
@@ -132,6 +133,15 @@ class CorpusExperimentConfig(Strict):
             raise ValueError(
                 f"'{self.model.name}' has no pretrained encoder; leave model.parameters.encoder_weights out, or name a "
                 "model in start_from"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_share_needs_a_start(self) -> Self:
+        if self.train.start_share > 0 and self.start_from is None:
+            raise ValueError(
+                f"train.start_share is {self.train.start_share}, but training starts from fresh weights; name a model "
+                "in start_from, or leave it out"
             )
         return self
 

@@ -127,6 +127,7 @@ def train_on_corpus(
     with limited_threads(threads), torch.random.fork_rng(devices=gpus):
         torch.manual_seed(experiment.seed)
         network, plan = _network(experiment, representation, parameters, start)
+        begun = {name: value.clone() for name, value in network.state_dict().items()} if train.start_share else {}
         first = train.epochs - train.averaged_epochs
         network = fit_network(
             _module(network, experiment, signature, plan),
@@ -144,6 +145,7 @@ def train_on_corpus(
             ],
             progress=progress,
         )
+        _keep_share(network, begun, train.start_share)
         model = TrainedModel(
             kind="segmentation",
             name=experiment.model.name,
@@ -190,6 +192,19 @@ def _network(
         return network, None  # and no second network for its head
     head = head_tensors(network, build, len(CLASS_NAMES))
     return network, planned(freezing, network, head=head, epochs=epochs, option="train.freezing")
+
+
+def _keep_share(network: torch.nn.Module, begun: Mapping[str, torch.Tensor], share: float) -> None:
+    """Move weights and statistics that share towards those that a training began with (none without any).
+
+    Between both ends of a training that started from a good model often lies a better one: Wortsman, M. et al. (2022).
+    Robust fine-tuning of zero-shot models. CVPR. https://doi.org/10.1109/CVPR52688.2022.00780
+    """
+    ended = network.state_dict()
+    network.load_state_dict(
+        {name: torch.lerp(ended[name], value, share) for name, value in begun.items() if value.is_floating_point()},
+        strict=False,
+    )
 
 
 def _keeps_statistics(plan: FreezePlan | None) -> bool:
