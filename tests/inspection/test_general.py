@@ -74,13 +74,13 @@ def test_it_ships_small_and_with_its_card() -> None:
             assert word in card, (name, word)
     (model,) = load_model("general")
     assert model.class_names == ("sound", "defect") and model.has_depth_head
-    assert model.metadata["seed"] == 6 and model.metadata["n_plates"] == 760
+    assert model.metadata["seed"] == 8 and model.metadata["n_plates"] == 760
     (fine,) = load_model("general_fine")
     assert isinstance(fine.representation, PhysicalRepresentation)
     assert fine.representation.texture and fine.representation.drift and fine.representation.background_order == 0
     assert fine.representation.profile_order == 6 and fine.representation.noisy_level
     assert fine.representation.hidden_from == 2.0
-    assert fine.metadata["seed"] == 9 and fine.metadata["n_plates"] == 780
+    assert fine.metadata["seed"] == 11 and fine.metadata["n_plates"] == 780
 
 
 @pytest.mark.parametrize("name", ["general", "general_fine", "general+general_fine"])
@@ -217,9 +217,12 @@ def test_a_name_that_does_not_ship() -> None:
         load_model("generale")
 
 
-@pytest.mark.parametrize(("name", "least"), [("cfrp_1.3mm_ellipse_inclusion", 0.4), ("cfrp_3.8mm_rect_inclusion", 0.3)])
-def test_faint_inclusions_of_third_party_simulations_are_found(name: str, least: float) -> None:
-    """The card of `general_fine` says 0.45 and 0.35, and nothing apart from the inclusion."""
+@pytest.mark.parametrize(
+    ("name", "least", "most_apart_px"),
+    [("cfrp_1.3mm_ellipse_inclusion", 0.3, 12), ("cfrp_3.8mm_rect_inclusion", 0.55, 0)],
+)
+def test_faint_inclusions_of_third_party_simulations_are_found(name: str, least: float, most_apart_px: int) -> None:
+    """The card of `general_fine` says 0.36 with a speck of 10 px apart, and 0.62 with none."""
     path = ROOT.parent / "shared" / "data" / "fem" / f"{name}.hdf5"
     if not path.is_file():
         pytest.skip("the third-party simulations are not here")
@@ -233,6 +236,7 @@ def test_faint_inclusions_of_third_party_simulations_are_found(name: str, least:
     assert (true & called).sum() > least * (true | called).sum()
     regions, number = ndimage.label(called, np.ones((3, 3)))
     near = set(np.unique(regions[ndimage.binary_dilation(true, iterations=3)])) - {0}
-    assert near == set(range(1, number + 1))
+    apart = set(range(1, number + 1)) - near
+    assert np.isin(regions, list(apart)).sum() <= most_apart_px
     depth = float(np.median(prediction.depth_mm[true & called]))
     assert depth == pytest.approx(float(np.nanmedian(noisy.truth.depth_mm[true])), rel=0.2)
