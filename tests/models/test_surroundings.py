@@ -76,10 +76,25 @@ def test_a_hybrid_compares_and_takes_any_size() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = network(stack)
     assert torch.allclose(rough.float(), whole, atol=0.1 * float(whole.abs().max()))
-    compared = network._compared(torch.nn.functional.pad(stack, (0, 6, 0, 3)))
-    assert compared.shape[1] == 103 and torch.equal(compared[..., :39, :21, :26], stack)
-    alone = less_surroundings(expanded(stack[:, :32, :16, :24]), stack[:, :32, :16, :24], stack[:, 32:33, :16, :24], 2)
-    assert torch.allclose(compared[:, 39:71, :8, :16], alone[..., :8, :16], atol=1e-5)
+
+
+def test_channels_one_after_the_other_say_what_all_at_once_say() -> None:
+    network = CurveUNet(39, 4, curve_widths=(8, 6), widths=(8, 12), surroundings=(2, 8))
+    for part in network.curves:
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(part.running_mean)
+    stack = torch.randn(2, 39, 16, 24)
+    stack[:, 32] = (torch.rand(2, 16, 24) < 0.8).float()
+    stack[:, :32] *= stack[:, 32:33]
+    network.eval()
+    whole = network(stack)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(stack), whole, rtol=1e-4, atol=1e-5)
+    (alone,) = (found for first, found in network._differences(stack, 32) if first == 32)
+    expected = less_surroundings(expanded(stack[:, :32]), stack[:, :32], stack[:, 32:33], 8)
+    torch.testing.assert_close(alone, expected)
+    places = [first for first, _ in network._differences(stack, 16)]
+    assert places == [0, 16, 32, 48]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +18,7 @@ from thermo_qc.representation import N_FACTS
 __all__ = ["CurveUNet"]
 
 _CELLS = (2, 4, 8, 16, 32)  # pixels
+_AT_ONCE = 16  # channels, where no gradient is kept
 
 
 class _Block(nn.Module):
@@ -96,7 +97,7 @@ class CurveUNet(nn.Module):
         height, width = stacks.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         padded = functional.pad(stacks, padding) if any(padding) else stacks
-        features = self.curves(self._compared(padded) if self.surroundings else padded)
+        features = self._features(padded) if self.surroundings else self.curves(padded)
         kept, images = [], features
         for number, block in enumerate(self.down):
             images = block(functional.max_pool2d(images, 2) if number else images)
@@ -107,15 +108,28 @@ class CurveUNet(nn.Module):
         result: Tensor = self.head(self.dropout(torch.cat([images, features], dim=1)))
         return result[..., :height, :width]
 
-    def _compared(self, stacks: Tensor) -> Tensor:
-        """Append how residuals differ from their surroundings, whatever the precision of the network."""
-        with torch.autocast(stacks.device.type, enabled=False):
-            given = stacks.float()
-            residuals = given[:, : self.n_residuals].contiguous(memory_format=torch.channels_last)
-            noises, valid = expanded(residuals), given[:, self.n_residuals : self.n_residuals + 1]
-            return torch.cat(
-                [given, *(less_surroundings(noises, residuals, valid, cell) for cell in self.surroundings)], dim=1
-            )
+    def _features(self, stacks: Tensor) -> Tensor:
+        """Features of the curves and of how they differ from their surroundings, in the network's precision."""
+        first = self.curves[0]
+        assert isinstance(first, nn.Conv2d)
+        if torch.is_grad_enabled():
+            parts = [part for _, part in self._differences(stacks, self.n_residuals)]
+            return torch.as_tensor(self.curves(torch.cat([stacks, *parts], dim=1)))
+        begun, n_given = functional.conv2d(stacks, first.weight[:, : stacks.shape[1]]), stacks.shape[1]
+        for channel, part in self._differences(stacks, _AT_ONCE):  # all of them at once take GB
+            begun += functional.conv2d(part, first.weight[:, n_given + channel : n_given + channel + part.shape[1]])
+        return torch.as_tensor(self.curves[1:](begun))
+
+    def _differences(self, stacks: Tensor, at_once: int) -> Iterator[tuple[int, Tensor]]:
+        """Differences of that many channels at a time, and the first of them among all."""
+        valid = stacks[:, self.n_residuals : self.n_residuals + 1].float()
+        for number, cell in enumerate(self.surroundings):
+            for channel in range(0, self.n_residuals, at_once):
+                last = min(channel + at_once, self.n_residuals)
+                with torch.autocast(stacks.device.type, enabled=False):
+                    part = stacks[:, channel:last].float().contiguous(memory_format=torch.channels_last)
+                    found = less_surroundings(expanded(part), part, valid, cell)
+                yield number * self.n_residuals + channel, found
 
 
 def _cells(surroundings: Sequence[int], n_residuals: int) -> tuple[int, ...]:

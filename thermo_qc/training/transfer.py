@@ -91,8 +91,9 @@ def fill_corpus_network(network: nn.Module, start: TrainedModel, representation:
     checked_start(start, "start_from")
     if start.representation.to_metadata() != representation.to_metadata():
         logger.warning("the model that training starts from saw another representation of its recordings")
+    growing = frozenset(getattr(network, "growing_parts", ()))
     seen, wanted = (tuple(getattr(one, "surroundings", ())) for one in (start.network, network))
-    if seen != wanted[: len(seen)]:
+    if seen != wanted[: len(seen)] and _alike(start.network, network, growing):
         raise ModelError(
             f"start_from: the model '{start.name}' saw the surroundings {list(seen)}, this one sees {list(wanted)}; "
             "name those of the model first, in their order"
@@ -103,7 +104,7 @@ def fill_corpus_network(network: nn.Module, start: TrainedModel, representation:
         head=frozenset(),
         class_names=start.class_names,
         option="start_from",
-        growing=frozenset(getattr(network, "growing_parts", ())),
+        growing=growing,
     )
 
 
@@ -182,6 +183,16 @@ def fill_from(
     chosen = {name: value for name, value in given.items() if name not in kept}
     with torch.no_grad():
         network.load_state_dict({**own, **chosen})
+
+
+def _alike(one: nn.Module | None, other: nn.Module, but: frozenset[str]) -> bool:
+    """Whether two networks have tensors of the same names and shapes, but for some of them."""
+    shapes = [
+        {name: value.shape for name, value in network.state_dict().items() if name not in but}
+        for network in (one, other)
+        if network is not None
+    ]
+    return len(shapes) == 2 and shapes[0] == shapes[1]
 
 
 def _grown(given: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
