@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermo_qc.errors import ConfigError
+from thermo_qc.models import hybrid
 from thermo_qc.models.hybrid import CurveUNet
 from thermo_qc.models.surroundings import compressed, expanded, less_surroundings
 
@@ -78,7 +79,8 @@ def test_a_hybrid_compares_and_takes_any_size() -> None:
     assert torch.allclose(rough.float(), whole, atol=0.1 * float(whole.abs().max()))
 
 
-def test_channels_one_after_the_other_say_what_all_at_once_say() -> None:
+def test_channels_one_after_the_other_say_what_all_at_once_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hybrid, "_AT_ONCE", 16)
     network = CurveUNet(39, 4, curve_widths=(8, 6), widths=(8, 12), surroundings=(2, 8))
     for part in network.curves:
         if isinstance(part, torch.nn.BatchNorm2d):

@@ -18,7 +18,7 @@ from thermo_qc.representation import N_FACTS
 __all__ = ["CurveUNet"]
 
 _CELLS = (2, 4, 8, 16, 32)  # pixels
-_AT_ONCE = 16  # channels, where no gradient is kept
+_AT_ONCE = 64  # channels, where no gradient is kept
 
 
 class _Block(nn.Module):
