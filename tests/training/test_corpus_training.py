@@ -1,4 +1,4 @@
-"""Batches of acquisitions, the loss of classes and depth, networks on pixels, and whole tiny trainings."""
+"""Batches of acquisitions, the loss of classes and depth, pixels that count, and whole tiny trainings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from simulated_plates import RECIPE, plate
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from thermo_qc.config import CorpusExperimentConfig
-from thermo_qc.errors import ConfigError, ModelError, TrainingError
-from thermo_qc.models import TrainedModel, load_trained, pixelwise
+from thermo_qc.errors import ModelError, TrainingError
+from thermo_qc.models import TrainedModel, load_trained
 from thermo_qc.models.hybrid import CurveUNet
 from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, dense, draw_acquisition, train_on_corpus
@@ -119,74 +119,6 @@ def test_unsure_depths_weigh_more_with_beta(beta: float) -> None:
     settled.requires_grad_()
     DefectAndDepthLoss(depth=1.0, depth_beta=beta)(settled, target[..., :1]).backward()
     assert settled.grad is not None and abs(float(settled.grad[0, 3])) < 1e-6
-
-
-def test_hybrid_takes_any_size() -> None:
-    network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12, 16)).eval()
-    with torch.inference_mode():
-        whole = network(torch.randn(1, 39, 21, 26))
-    assert whole.shape == (1, 4, 21, 26)
-
-
-def test_curve_networks_on_stacks_see_no_further_than_their_squares() -> None:
-    network = PixelCurves(39, 4, core="gru", radii=(1, 2), core_parameters={"hidden": 6}).eval()
-    stack = torch.randn(1, 39, 12, 13)
-    stack[:, 32] = 1.0
-    with torch.inference_mode():
-        before = network(stack)
-        far = stack.clone()
-        far[:, :32, 6, 6] += 1.0
-        changed = (network(far) - before).abs().amax(dim=(0, 1)) > 1e-6
-    assert before.shape == (1, 4, 12, 13)
-    rows, columns = np.nonzero(changed.numpy())
-    assert changed[6, 6] and rows.min() == columns.min() == 4 and rows.max() == columns.max() == 8
-    with pytest.raises(ConfigError, match="pixel_curves reads two residuals in every bin and 7 facts, got 32"):
-        PixelCurves(32, 4)
-
-
-def test_a_network_on_pixels_computes_those_that_are_wanted_alone() -> None:
-    network = PixelCurves(39, 4, core="cnn1d", core_parameters={"channels": [5]}, radii=(1, 3)).eval()
-    stack = torch.randn(2, 39, 9, 11)
-    stack[:, 32] = 1.0
-    wanted = torch.rand(2, 9, 11) < 0.3
-    whole, part = network(stack), network(stack, wanted)
-    assert torch.allclose(part.permute(0, 2, 3, 1)[wanted], whole.permute(0, 2, 3, 1)[wanted], atol=1e-5)
-    assert torch.all(part.permute(0, 2, 3, 1)[~wanted] == 0)
-    nothing = network.train()(stack, torch.zeros_like(wanted))
-    assert torch.all(nothing == 0)
-    nothing.sum().backward()  # a crop without labels is no reason to stop
-
-
-@pytest.mark.parametrize("height", [1, 7, 23])
-def test_bands_of_rows_say_what_the_whole_says(height: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixelwise, "_BAND_PIXELS", 30)
-    network = PixelCurves(39, 4, core_parameters={"channels": [5]}, radii=(1, 3)).eval()
-    stack = torch.randn(2, 39, height, 11)
-    stack[:, 32] = (torch.rand(2, height, 11) < 0.8).float()
-    whole = network(stack, torch.ones(2, height, 11, dtype=torch.bool))
-    with torch.inference_mode():
-        assert torch.allclose(network(stack), whole, atol=1e-5)
-
-
-def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
-    network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]})
-    images, valid = torch.randn(1, 32, 8, 9), (torch.rand(1, 1, 8, 9) < 0.7).float()
-    (found,) = network._rest(images, valid)
-    for row, column in ((0, 0), (4, 4), (7, 8)):
-        square = (..., slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3))
-        mean = (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))
-        inside = valid[..., row, column]
-        assert torch.allclose(found[..., row, column], images[..., row, column] - inside * mean, atol=1e-5)
-
-
-def test_a_clock_tells_pixels_when_something_happened() -> None:
-    stack = torch.randn(1, 39, 6, 6)
-    stack[:, 32] = 1.0
-    turned = torch.cat([stack[:, :16].flip(1), stack[:, 16:32].flip(1), stack[:, 32:]], dim=1)
-    for clock in (False, True):
-        torch.manual_seed(0)
-        network = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [6], "kernel": 1}, clock=clock).eval()
-        assert torch.allclose(network(stack), network(turned), atol=1e-5) != clock
 
 
 def test_pixels_that_count_are_sampled_in_and_next_to_defects() -> None:

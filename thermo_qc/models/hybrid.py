@@ -114,11 +114,13 @@ class CurveUNet(nn.Module):
         assert isinstance(first, nn.Conv2d)
         if torch.is_grad_enabled():
             parts = [part for _, part in self._differences(stacks, self.n_residuals)]
-            return torch.as_tensor(self.curves(torch.cat([stacks, *parts], dim=1)))
+            learnt: Tensor = self.curves(torch.cat([stacks, *parts], dim=1))
+            return learnt
         begun, n_given = functional.conv2d(stacks, first.weight[:, : stacks.shape[1]]), stacks.shape[1]
         for channel, part in self._differences(stacks, _AT_ONCE):  # all of them at once take GB
             begun += functional.conv2d(part, first.weight[:, n_given + channel : n_given + channel + part.shape[1]])
-        return torch.as_tensor(self.curves[1:](begun))
+        features: Tensor = self.curves[1:](begun)
+        return features
 
     def _differences(self, stacks: Tensor, at_once: int) -> Iterator[tuple[int, Tensor]]:
         """Differences of that many channels at a time, and the first of them among all."""

@@ -1,8 +1,9 @@
 """What a network sees: a recording becomes curves (N, T, C) or a stack (C, Y, X); saved with the model."""
 
 from thermo_qc.representation.bins import TimeBins, time_bins
+from thermo_qc.representation.facts import N_FACTS, plate_facts
 from thermo_qc.representation.neighbourhood import CurveField, neighbourhood_radius_mm
-from thermo_qc.representation.physical import N_FACTS, PhysicalRepresentation, plate_facts
+from thermo_qc.representation.physical import PhysicalRepresentation
 from thermo_qc.representation.physics import residual_channels
 from thermo_qc.representation.representation import Representation
 from thermo_qc.representation.saved import AnyRepresentation, load_representation

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from thermo_qc.errors import TrainingError
 from thermo_qc.representation import PhysicalRepresentation, TimeBins, plate_facts, time_bins
-from thermo_qc.representation.physical import lit_until_s, seen_by_network
+from thermo_qc.representation.facts import lit_until_s
+from thermo_qc.representation.physical import seen_by_network
 from thermo_qc.sequence import IGNORE_LABEL, ThermalSequence
 
 __all__ = ["AcquisitionRanges", "Sample", "SimulatedPlate", "draw_acquisition"]
