@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from thermo_qc import __version__, cli
-from thermo_qc.cli import audit_verbs, batch_verbs, inspect_verbs, main, verbs
+from thermo_qc.cli import audit_verbs, batch_verbs, inspect_verbs, main, model_verbs, verbs
 from thermo_qc.cli.parser import FACT_OPTIONS, build_parser
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.config import Facts
@@ -74,8 +74,8 @@ def wrong(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_leads_to_its_function(verb: str) -> None:
-    assert parse(*MINIMAL[verb]).verb is getattr(verbs, verb)
-    assert set(verbs.__all__) == {*VERBS, "list_formats", "list_methods"}
+    assert parse(*MINIMAL[verb]).verb is getattr(model_verbs if verb in model_verbs.__all__ else verbs, verb)
+    assert {*verbs.__all__, *model_verbs.__all__} == {*VERBS, "list_formats", "list_methods"}
 
 
 def test_the_parser_knows_no_other_verbs() -> None:

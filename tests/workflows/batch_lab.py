@@ -26,6 +26,7 @@ RESULT_ENDINGS = {".h5", ".csv", ".png"}
 _WRITTEN = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\+00:00| UTC)")
 _PRELOADED = (
     "batch_lab",
+    "thermo_qc.cli.model_verbs",
     "thermo_qc.cli.verbs",
     "thermo_qc.workflows.cv",
     "thermo_qc.workflows.watch",

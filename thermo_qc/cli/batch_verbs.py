@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from thermo_qc.cli.given import given_facts
 from thermo_qc.cli.progress import progress_bar
 from thermo_qc.errors import ConfigError
 
@@ -29,7 +30,6 @@ def watch(arguments: Namespace) -> int:
     """Predict recordings as they arrive; 3 when some failed, the codes of ``inspect`` when watching was to end."""
     from thermo_qc.cli.batch import BatchPrinter, one_line
     from thermo_qc.cli.inspect_verbs import code_of
-    from thermo_qc.cli.verbs import given_facts
     from thermo_qc.workflows import watch as workflow
     from thermo_qc.workflows.predict import work_for
 
@@ -79,7 +79,6 @@ def watch(arguments: Namespace) -> int:
 def _inspection(arguments: Namespace) -> Inspection | None:
     """Who judges the recordings that arrive; None without criteria."""
     from thermo_qc.cli.inspect_verbs import formats_of
-    from thermo_qc.cli.verbs import given_facts
     from thermo_qc.workflows.inspect import prepare
 
     if arguments.criteria is None:

@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from thermo_qc.cli.given import given_facts
 from thermo_qc.cli.kinds import whole
 from thermo_qc.cli.progress import progress_bar
 
@@ -54,7 +55,6 @@ def inspect(arguments: Namespace) -> int:
     """Inspect recordings; 3 when some failed, 4 some rejected, 5 some to review and none rejected."""
     from thermo_qc.cli.batch import BatchPrinter, one_line
     from thermo_qc.cli.batch_verbs import memory_bytes
-    from thermo_qc.cli.verbs import given_facts
     from thermo_qc.workflows import inspect as workflow
     from thermo_qc.workflows.recordings_found import find_recordings
 

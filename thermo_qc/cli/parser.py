@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from thermo_qc import __version__
-from thermo_qc.cli import audit_verbs, batch_verbs, inspect_verbs, verbs
+from thermo_qc.cli import audit_verbs, batch_verbs, inspect_verbs, model_verbs, verbs
 from thermo_qc.cli.batch_arguments import batch_options, model_options, results_options, spread_options, watch_options
 from thermo_qc.cli.inspect_verbs import dispose_options, inspect_options
 from thermo_qc.cli.kinds import whole as _whole
@@ -198,8 +198,8 @@ def _plan(plan: argparse.ArgumentParser) -> None:
 
 def _add_training_verbs(table: Any) -> None:
     for name, function, text in (
-        ("train", verbs.train, "train one model on every recording of a manifest"),
-        ("cv", verbs.cv, "cross-validate a model and write its report"),
+        ("train", model_verbs.train, "train one model on every recording of a manifest"),
+        ("cv", model_verbs.cv, "cross-validate a model and write its report"),
     ):
         verb = _verb(table, name, function, text)
         _config(verb)
@@ -240,7 +240,9 @@ def _add_training_verbs(table: Any) -> None:
 
 
 def _add_finetune(table: Any) -> None:
-    verb = _verb(table, "finetune", verbs.finetune, "train a model further on your own recordings, from one of them on")
+    verb = _verb(
+        table, "finetune", model_verbs.finetune, "train a model further on your own recordings, from one of them on"
+    )
     _model(verb)
     verb.add_argument("data", type=Path, metavar="DATA", help="manifest (YAML), or one recording with its truth")
     verb.add_argument("--epochs", type=_whole(1), metavar="N", help="epochs (20)")
@@ -267,13 +269,13 @@ def _add_finetune(table: Any) -> None:
 
 
 def _add_result_verbs(table: Any) -> None:
-    evaluate = _verb(table, "evaluate", verbs.evaluate, "score a trained model on labelled recordings")
+    evaluate = _verb(table, "evaluate", model_verbs.evaluate, "score a trained model on labelled recordings")
     _model(evaluate)
     evaluate.add_argument("manifest", type=Path, metavar="MANIFEST")
     _output(evaluate, "run folder")
     _machine(evaluate)
 
-    predict = _verb(table, "predict", verbs.predict, "make defect maps of recordings with a trained model")
+    predict = _verb(table, "predict", model_verbs.predict, "make defect maps of recordings with a trained model")
     _model(predict)
     predict.add_argument(
         "recordings",
