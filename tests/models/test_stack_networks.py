@@ -19,25 +19,6 @@ def test_hybrid_takes_any_size() -> None:
     assert whole.shape == (1, 4, 21, 26)
 
 
-def test_a_second_u_net_corrects_what_the_first_says() -> None:
-    torch.manual_seed(0)
-    network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), second_widths=(6, 8, 10)).eval()
-    alone = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12)).eval()
-    assert network.multiple == 4 and alone.multiple == 2
-    rest = alone.load_state_dict(network.state_dict(), strict=False)
-    assert not rest.missing_keys and all(key.startswith(network.added_parts) for key in rest.unexpected_keys)
-    stack = torch.randn(1, 39, 20, 24)
-    with torch.inference_mode():
-        torch.testing.assert_close(network(stack), alone(stack))
-        torch.nn.init.ones_(network.second_head.bias)
-        torch.testing.assert_close(network(stack), alone(stack) + 1.0)
-        torch.nn.init.normal_(network.second_head.weight)
-        assert (network(stack) - alone(stack)).std() > 0.1
-        assert network(torch.randn(1, 39, 21, 26)).shape == (1, 4, 21, 26)
-    with pytest.raises(ConfigError, match="second_widths"):
-        CurveUNet(39, 4, second_widths=(0,))
-
-
 def test_curve_networks_on_stacks_see_no_further_than_their_squares() -> None:
     network = PixelCurves(39, 4, core="gru", radii=(1, 2), core_parameters={"hidden": 6}).eval()
     stack = torch.randn(1, 39, 12, 13)

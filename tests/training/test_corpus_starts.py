@@ -90,30 +90,6 @@ def test_a_start_that_saw_less_goes_on_from_its_own_outputs(tmp_path: Path) -> N
         begun(further)
 
 
-def test_a_second_u_net_starts_with_nothing_to_add(tmp_path: Path) -> None:
-    learnt(tmp_path / "start")
-    start = load_trained(tmp_path / "start" / "model.safetensors")
-    assert start.network is not None
-
-    def begun(seen: TrainedModel, *second_widths: int) -> CurveUNet:
-        network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), second_widths=second_widths)
-        fill_corpus_network(network, seen, seen.representation)  # type: ignore[arg-type]
-        return network.eval()
-
-    stack = torch.randn(1, 39, 24, 16)
-    stack[:, 32] = 1.0
-    with torch.inference_mode():
-        torch.testing.assert_close(begun(start, 6, 8, 10)(stack), start.network(stack), rtol=0, atol=0)
-    after = learnt(tmp_path / "on", start, {"second_widths": [6, 8]})
-    assert np.abs(after["second_head.weight"]).max() > 0
-    further = load_trained(tmp_path / "on" / "model.safetensors")
-    with torch.inference_mode():
-        torch.testing.assert_close(begun(further, 6, 8)(stack), further.network(stack), rtol=0, atol=0)  # type: ignore[misc]
-    for widths in ((), (6, 9)):
-        with pytest.raises(ModelError, match=r"do not fit this network .* tensors differ, the first is second"):
-            begun(further, *widths)
-
-
 def test_a_share_of_the_start_is_kept(tmp_path: Path) -> None:
     learnt(tmp_path / "start")
     start = load_trained(tmp_path / "start" / "model.safetensors")

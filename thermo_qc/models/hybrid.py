@@ -38,17 +38,6 @@ class _Block(nn.Module):
         return result
 
 
-class _EncoderDecoder(nn.Module):
-    """Blocks of a U-Net, from full resolution down and up again."""
-
-    def __init__(self, before: int, levels: Sequence[int]) -> None:
-        super().__init__()
-        self.down, self.up = _levels(before, levels)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return _down_and_up(self.down, self.up, features)
-
-
 class CurveUNet(nn.Module):
     """Reads the curve of every pixel with a shared encoder, and the features of all pixels with a U-Net.
 
@@ -60,9 +49,6 @@ class CurveUNet(nn.Module):
         Layers of the curve encoder, a multilayer perceptron applied to each pixel.
     widths : sequence of int
         Channels of the U-Net from full resolution down; each level halves the resolution.
-    second_widths : sequence of int
-        Channels of a second U-Net, likewise, that reads the features of the curves, the images of the first and what it
-        says of every pixel, and adds to that; none without any. It says nothing before it is trained.
     dropout : float
         Dropout of whole channels before the last layer.
     surroundings : sequence of int
@@ -72,13 +58,11 @@ class CurveUNet(nn.Module):
     References
     ----------
     Ronneberger, O., Fischer, P., Brox, T. (2015). U-Net. MICCAI. https://doi.org/10.1007/978-3-319-24574-4_28
-    Newell, A., Yang, K., Deng, J. (2016). Stacked hourglass networks. ECCV. https://doi.org/10.1007/978-3-319-46484-8_29
     """
 
     build_parameters: dict[str, Any]
     encoder_parts = ("curves", "down")
     growing_parts = ("curves.0.weight",)  # reads the stack first, then what `surroundings` adds in their order
-    added_parts = ("second.", "second_head.")  # say nothing before they are trained
 
     def __init__(
         self,
@@ -87,7 +71,6 @@ class CurveUNet(nn.Module):
         *,
         curve_widths: Sequence[int] = (96, 48),
         widths: Sequence[int] = (32, 64, 96, 128),
-        second_widths: Sequence[int] = (),
         dropout: float = 0.0,
         surroundings: Sequence[int] = (),
     ) -> None:
@@ -101,17 +84,13 @@ class CurveUNet(nn.Module):
         for before, after in zip((n_read, *sizes[:-1]), sizes, strict=True):
             layers += [nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.curves = nn.Sequential(*layers)
-        self.down, self.up = _levels(sizes[-1], levels)
+        self.down = nn.ModuleList(
+            _Block(before, after) for before, after in zip((sizes[-1], *levels[:-1]), levels, strict=True)
+        )
+        self.up = nn.ModuleList(_Block(below + here, here) for here, below in pairwise(levels))
         self.dropout = nn.Dropout2d(fraction("dropout", dropout))
         self.head = nn.Conv2d(levels[0] + sizes[-1], n_classes, 1)
-        again = integers("second_widths", second_widths, 1, 2048) if second_widths else ()
-        if again:
-            self.second = _EncoderDecoder(sizes[-1] + levels[0] + n_classes, again)
-            self.second_head = nn.Conv2d(again[0], n_classes, 1)
-            for parameter in self.second_head.parameters():
-                nn.init.zeros_(parameter)
-        self.corrects = bool(again)
-        self.multiple = max(2 ** (max(len(levels), len(again)) - 1), *self.surroundings, 1)
+        self.multiple = max(2 ** (len(levels) - 1), *self.surroundings, 1)
 
     def forward(self, stacks: Tensor) -> Tensor:
         """Return outputs (B, K, Y, X) of stacks (B, C, Y, X), any size."""
@@ -119,10 +98,14 @@ class CurveUNet(nn.Module):
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         padded = functional.pad(stacks, padding) if any(padding) else stacks
         features = self._features(padded) if self.surroundings else self.curves(padded)
-        images = _down_and_up(self.down, self.up, features)
+        kept, images = [], features
+        for number, block in enumerate(self.down):
+            images = block(functional.max_pool2d(images, 2) if number else images)
+            kept.append(images)
+        for block, here in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
+            larger = functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
+            images = block(torch.cat([here, larger], dim=1))
         result: Tensor = self.head(self.dropout(torch.cat([images, features], dim=1)))
-        if self.corrects:
-            result = result + self.second_head(self.second(torch.cat([features, images, result], dim=1)))
         return result[..., :height, :width]
 
     def _features(self, stacks: Tensor) -> Tensor:
@@ -149,24 +132,6 @@ class CurveUNet(nn.Module):
                     part = stacks[:, channel:last].float().contiguous(memory_format=torch.channels_last)
                     found = less_surroundings(expanded(part), part, valid, cell)
                 yield number * self.n_residuals + channel, found
-
-
-def _levels(before: int, levels: Sequence[int]) -> tuple[nn.ModuleList, nn.ModuleList]:
-    """Blocks on the way down, the first of which reads `before` channels, and those on the way up."""
-    down = nn.ModuleList(_Block(last, here) for last, here in zip((before, *levels[:-1]), levels, strict=True))
-    return down, nn.ModuleList(_Block(below + here, here) for here, below in pairwise(levels))
-
-
-def _down_and_up(down: nn.ModuleList, up: nn.ModuleList, features: Tensor) -> Tensor:
-    """Images (B, F, Y, X) that a U-Net of these blocks makes of features (B, C, Y, X)."""
-    kept, images = [], features
-    for number, block in enumerate(down):
-        images = block(functional.max_pool2d(images, 2) if number else images)
-        kept.append(images)
-    for block, here in zip(reversed(up), reversed(kept[:-1]), strict=True):
-        larger = functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
-        images = block(torch.cat([here, larger], dim=1))
-    return images
 
 
 def _cells(surroundings: Sequence[int], n_residuals: int) -> tuple[int, ...]:
