@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from thermo_qc.models.forest import FOREST_PARAMETERS, Forest, check_forest_parameters
 from thermo_qc.models.loading import build_network, load_trained
-from thermo_qc.models.trained import KINDS, ModelView, TrainedModel
+from thermo_qc.models.trained import KINDS, TrainedModel
+from thermo_qc.models.view import ModelView
 
 if TYPE_CHECKING:
     from thermo_qc.models.curve import CURVE_MODELS, build_curve_network
