@@ -1,6 +1,6 @@
 """How well noise lets the outlines of the frozen random plates be known, whatever reads them: Cramér-Rao bounds.
 
-Run with ``python -m pytest -m benchmark -n 0 -s tests/benchmarks/test_outline_bounds.py`` (ten minutes on one core;
+Run with ``python -m pytest -m benchmark -n 0 -s tests/benchmarks/test_outline_bounds.py`` (six minutes on one core;
 ``THERMO_QC_BENCH_PLATES`` says how many plates). Every plate is simulated again with all of its defects a little wider,
 further right, further down, deeper, stronger and more oblong, and with other conductivities. What these changes make of
 the frames, less what offset, gain and time shift of every pixel and a quadratic background of every frame can imitate,
