@@ -62,6 +62,7 @@ def _fresh(model: TrainedModel) -> TrainedModel:
 
 
 def _tuned(start: TrainedModel, home: Path, recording: Path, rate: float | None, threads: int) -> TrainedModel:
+    statistics = () if rate is None else ("train.transfer.batch_norm=train",)  # a fresh network has none to keep
     home.mkdir(parents=True, exist_ok=True)
     start.save(home / "start.safetensors")
     finetune.run(
@@ -71,7 +72,7 @@ def _tuned(start: TrainedModel, home: Path, recording: Path, rate: float | None,
         plate="gfrp_calibrated",
         epochs=EPOCHS,
         learning_rate=rate,
-        overrides=(f"train.samples_per_epoch={SAMPLES}",),
+        overrides=(f"train.samples_per_epoch={SAMPLES}", *statistics),
         threads=threads,
         overwrite=True,
         progress=False,

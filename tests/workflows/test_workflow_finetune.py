@@ -1,13 +1,16 @@
 """Fine-tuning on one recording: what stays, what is compared, what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from training_lab import little_lab
 
 from thermo_qc.cli import main
+from thermo_qc.inspection import load_model
 from thermo_qc.models import load_trained
+from thermo_qc.workflows.finetune_config import finetuning_experiment
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +94,20 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(home, capsys, options, mes
     assert code == 2 and not run.exists()
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "kept"), [("general", "freeze_statistics"), ("general_fine", "train")])
+def test_statistics_stay_where_the_model_was_trained_with_them_kept(name, kept):
+    (model,) = load_model(name)
+    built = finetuning_experiment(model, source=name, name="mine")
+    assert built.train.transfer.batch_norm == kept and built.train.transfer.freeze == "none"
+    asked = finetuning_experiment(model, source=name, name="mine", overrides=("train.transfer.batch_norm=train",))
+    assert asked.train.transfer.batch_norm == "train"
+
+
+def test_statistics_of_a_model_that_names_no_training_go_on_learning():
+    (model,) = load_model("general")
+    bare = replace(model, metadata={"experiment": {"corpus": "", "train": {"freezing": "nonsense"}}})
+    for metadata in (bare.metadata, {}, {"experiment": "nonsense"}):
+        built = finetuning_experiment(replace(model, metadata=metadata), source="x", name="mine")
+        assert built.train.transfer.batch_norm == "train"

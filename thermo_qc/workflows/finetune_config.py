@@ -42,8 +42,8 @@ def finetuning_experiment(
 ) -> ExperimentConfig:
     """Build the experiment of a fine-tuning.
 
-    Losses, batches, augmentation and optimiser are those that the model was trained with; its learning rate is a tenth
-    of that, its schedule is stretched over the new epochs.
+    Losses, batches, augmentation, optimiser and whether statistics of batch normalisation go on learning are those that
+    the model was trained with; its learning rate is a tenth of that, its schedule is stretched over the new epochs.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def finetuning_experiment(
             **_ANEW,
             "epochs": EPOCHS if epochs is None else epochs,
             "optimiser": {**train["optimiser"], "learning_rate": rate},
-            "transfer": {"from": source, "freeze": freeze or "none"},
+            "transfer": {"from": source, "freeze": freeze or "none", "batch_norm": _statistics(earlier)},
         },
     }
     recipe = earlier.get("representation")
@@ -105,6 +105,14 @@ def finetuning_experiment(
         apply_override(content, override)
     origin = "fine-tuning" + (f" with --set {' '.join(overrides)}" if overrides else "")
     return parse_config(ExperimentConfig, content, origin)
+
+
+def _statistics(earlier: dict[str, Any]) -> str:
+    """Whether a model's training went on learning the statistics of its batch normalisation to its end."""
+    given = earlier.get("train")
+    freezing = given.get("freezing") if isinstance(given, dict) and "corpus" in earlier else None
+    frozen = isinstance(freezing, dict) and freezing.get("batch_norm") == "freeze_statistics"
+    return "freeze_statistics" if frozen else "train"
 
 
 def _train_of(earlier: dict[str, Any]) -> dict[str, Any]:
