@@ -111,3 +111,12 @@ def test_statistics_of_a_model_that_names_no_training_go_on_learning():
     for metadata in (bare.metadata, {}, {"experiment": "nonsense"}):
         built = finetuning_experiment(replace(model, metadata=metadata), source="x", name="mine")
         assert built.train.transfer.batch_norm == "train"
+
+
+def test_statistics_stay_in_a_further_fine_tuning_too():
+    (model,) = load_model("general")
+    first = finetuning_experiment(model, source="general", name="mine")
+    tuned = replace(model, metadata={"experiment": first.model_dump(mode="json")})
+    again = finetuning_experiment(tuned, source="mine", name="more")
+    assert again.train.transfer.batch_norm == "freeze_statistics" and again.train.transfer.source == "mine"
+    assert again.train.losses == first.train.losses

@@ -89,7 +89,7 @@ def finetuning_experiment(
             **_ANEW,
             "epochs": EPOCHS if epochs is None else epochs,
             "optimiser": {**train["optimiser"], "learning_rate": rate},
-            "transfer": {"from": source, "freeze": freeze or "none", "batch_norm": _statistics(earlier)},
+            "transfer": {"from": source, "freeze": freeze or "none", "batch_norm": train["transfer"]["batch_norm"]},
         },
     }
     recipe = earlier.get("representation")
@@ -105,14 +105,6 @@ def finetuning_experiment(
         apply_override(content, override)
     origin = "fine-tuning" + (f" with --set {' '.join(overrides)}" if overrides else "")
     return parse_config(ExperimentConfig, content, origin)
-
-
-def _statistics(earlier: dict[str, Any]) -> str:
-    """Whether a model's training went on learning the statistics of its batch normalisation to its end."""
-    given = earlier.get("train")
-    freezing = given.get("freezing") if isinstance(given, dict) and "corpus" in earlier else None
-    frozen = isinstance(freezing, dict) and freezing.get("batch_norm") == "freeze_statistics"
-    return "freeze_statistics" if frozen else "train"
 
 
 def _train_of(earlier: dict[str, Any]) -> dict[str, Any]:
@@ -137,4 +129,6 @@ def _of_corpus_training(given: dict[str, Any]) -> dict[str, Any]:
         terms.append({"name": "dice", "weight": given["dice"]})
     same = ("batch_size", "crop_px", "gradient_clip", "precision")
     kept: dict[str, Any] = {name: given[name] for name in same if name in given}
+    if isinstance(freezing := given.get("freezing"), dict) and "batch_norm" in freezing:
+        kept["transfer"] = {"batch_norm": freezing["batch_norm"]}
     return {**kept, "losses": terms, "optimiser": {name: given[name] for name in names if name in given}}
