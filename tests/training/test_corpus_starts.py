@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from thermo_qc.training.curriculum import Curriculum
 from thermo_qc.training.transfer import fill_corpus_network
 
 
-def tiny(parameters: dict[str, list[int]] | None = None, **train: object) -> CorpusExperimentConfig:
+def tiny(parameters: dict[str, Any] | None = None, **train: object) -> CorpusExperimentConfig:
     numbers = {"epochs": 2, "samples_per_epoch": 2, "batch_size": 1, "crop_px": 12, "warmup_epochs": 0}
     return CorpusExperimentConfig(
         name="tiny",
@@ -31,7 +32,7 @@ def tiny(parameters: dict[str, list[int]] | None = None, **train: object) -> Cor
 
 
 def learnt(
-    folder: Path, start: TrainedModel | None = None, parameters: dict[str, list[int]] | None = None, **train: object
+    folder: Path, start: TrainedModel | None = None, parameters: dict[str, Any] | None = None, **train: object
 ) -> dict[str, np.ndarray]:
     experiment = tiny(parameters, **train)
     plates = [plate(number) for number in range(3)]
@@ -88,6 +89,30 @@ def test_a_start_that_saw_less_goes_on_from_its_own_outputs(tmp_path: Path) -> N
         begun(further, 4, 2)
     with pytest.raises(ModelError, match=r"saw the surroundings \[2, 4\], this one sees \[\]"):
         begun(further)
+
+
+def test_facts_that_a_start_had_no_use_for_change_nothing_at_first(tmp_path: Path) -> None:
+    learnt(tmp_path / "start")
+    start = load_trained(tmp_path / "start" / "model.safetensors")
+    assert start.network is not None
+
+    def begun(seen: TrainedModel, units: int) -> CurveUNet:
+        network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), facts_units=units)
+        fill_corpus_network(network, seen, seen.representation)  # type: ignore[arg-type]
+        return network.eval()
+
+    stack = torch.randn(1, 39, 24, 16)
+    stack[:, 32] = 1.0
+    with torch.inference_mode():
+        torch.testing.assert_close(begun(start, 6)(stack), start.network(stack), rtol=0, atol=0)
+    after = learnt(tmp_path / "on", start, {"facts_units": 6})
+    assert np.abs(after["facts.changes.weight"]).max() > 0
+    further = load_trained(tmp_path / "on" / "model.safetensors")
+    with torch.inference_mode():
+        torch.testing.assert_close(begun(further, 6)(stack), further.network(stack), rtol=0, atol=0)  # type: ignore[misc]
+    for units in (0, 7):
+        with pytest.raises(ModelError, match=r"do not fit this network .* tensors differ, the first is facts\."):
+            begun(further, units)
 
 
 def test_a_share_of_the_start_is_kept(tmp_path: Path) -> None:

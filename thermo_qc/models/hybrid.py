@@ -19,6 +19,7 @@ __all__ = ["CurveUNet"]
 
 _CELLS = (2, 4, 8, 16, 32)  # pixels
 _AT_ONCE = 64  # channels, where no gradient is kept
+Changes = Iterator[Tensor]
 
 
 class _Block(nn.Module):
@@ -32,10 +33,36 @@ class _Block(nn.Module):
         self.second_norm = nn.BatchNorm2d(after)
         self.shortcut = nn.Identity() if before == after else nn.Conv2d(before, after, 1, bias=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        inner = functional.relu(self.first_norm(self.first(images)))
-        result: Tensor = functional.relu(self.second_norm(self.second(inner)) + self.shortcut(images))
+    def forward(self, images: Tensor, changes: Changes) -> Tensor:
+        inner = functional.relu(_changed(self.first_norm(self.first(images)), changes))
+        result: Tensor = functional.relu(
+            _changed(self.second_norm(self.second(inner)), changes) + self.shortcut(images)
+        )
         return result
+
+
+class _FactChanges(nn.Module):
+    """Scales and shifts of the channels of every layer, from what is known of plate and recording; none at first."""
+
+    def __init__(self, units: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        self.hidden = nn.Linear(N_FACTS, units)
+        self.changes = nn.Linear(units, 2 * sum(channels))
+        nn.init.zeros_(self.changes.weight)
+        nn.init.zeros_(self.changes.bias)
+
+    def forward(self, facts: Tensor) -> Changes:
+        """Return scale and shift, each (B, 2, C, 1, 1), of the layers in their order."""
+        found = self.changes(functional.relu(self.hidden(facts)))
+        parts = found.split([2 * count for count in self.channels], dim=1)
+        return iter([part.reshape(len(facts), 2, -1, 1, 1) for part in parts])
+
+
+def _changed(images: Tensor, changes: Changes) -> Tensor:
+    """Scale and shift the channels as comes next, or leave them where nothing comes."""
+    change = next(changes, None)
+    return images if change is None else images * (1.0 + change[:, 0]) + change[:, 1]
 
 
 class CurveUNet(nn.Module):
@@ -54,15 +81,24 @@ class CurveUNet(nn.Module):
     surroundings : sequence of int
         Cells, pixels (powers of two), whose surroundings every pixel is compared with besides, see `less_surroundings`;
         each makes two more residuals in every bin. For stacks of a physical representation.
+    facts_units : int
+        Units of a perceptron that scales and shifts the channels of every layer by the facts of plate and recording
+        (how far heat goes in pixels and in thicknesses, noise): what an outline looks like from the face depends on
+        them. None with 0. For stacks of a physical representation.
 
     References
     ----------
     Ronneberger, O., Fischer, P., Brox, T. (2015). U-Net. MICCAI. https://doi.org/10.1007/978-3-319-24574-4_28
+
+    Perez, E. et al. (2018). FiLM: visual reasoning with a general conditioning layer. AAAI.
+    https://doi.org/10.1609/aaai.v32i1.11671
     """
 
     build_parameters: dict[str, Any]
     encoder_parts = ("curves", "down")
     growing_parts = ("curves.0.weight",)  # reads the stack first, then what `surroundings` adds in their order
+    added_parts = ("facts.",)  # changes nothing at first
+    looks_beyond = True  # a plate that the image cuts goes on in predictions, see `thermo_qc.models.borders`
 
     def __init__(
         self,
@@ -73,10 +109,14 @@ class CurveUNet(nn.Module):
         widths: Sequence[int] = (32, 64, 96, 128),
         dropout: float = 0.0,
         surroundings: Sequence[int] = (),
+        facts_units: int = 0,
     ) -> None:
         super().__init__()
         self.n_residuals = integer("in_channels", in_channels, 1, 4096) - N_FACTS
-        self.surroundings = _cells(surroundings, self.n_residuals)
+        self.surroundings = _cells(surroundings)
+        units = integer("facts_units", facts_units, 0, 4096)
+        if self.surroundings or units:
+            _check_physical(self.n_residuals)
         sizes = integers("curve_widths", curve_widths, 1, 2048)
         levels = integers("widths", widths, 1, 2048)
         layers: list[nn.Module] = []
@@ -90,6 +130,8 @@ class CurveUNet(nn.Module):
         self.up = nn.ModuleList(_Block(below + here, here) for here, below in pairwise(levels))
         self.dropout = nn.Dropout2d(fraction("dropout", dropout))
         self.head = nn.Conv2d(levels[0] + sizes[-1], n_classes, 1)
+        blocks = [count for count in (*levels, *levels[-2::-1]) for _ in range(2)]
+        self.facts = _FactChanges(units, (*sizes, *blocks)) if units else None
         self.multiple = max(2 ** (len(levels) - 1), *self.surroundings, 1)
 
     def forward(self, stacks: Tensor) -> Tensor:
@@ -97,53 +139,70 @@ class CurveUNet(nn.Module):
         height, width = stacks.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         padded = functional.pad(stacks, padding) if any(padding) else stacks
-        features = self._features(padded) if self.surroundings else self.curves(padded)
+        changes = iter(()) if self.facts is None else self.facts(self._facts(padded))
+        features = self._features(padded, changes)
         kept, images = [], features
         for number, block in enumerate(self.down):
-            images = block(functional.max_pool2d(images, 2) if number else images)
+            images = block(functional.max_pool2d(images, 2) if number else images, changes)
             kept.append(images)
         for block, here in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
             larger = functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
-            images = block(torch.cat([here, larger], dim=1))
+            images = block(torch.cat([here, larger], dim=1), changes)
         result: Tensor = self.head(self.dropout(torch.cat([images, features], dim=1)))
         return result[..., :height, :width]
 
-    def _features(self, stacks: Tensor) -> Tensor:
+    def _facts(self, stacks: Tensor) -> Tensor:
+        """Facts (B, F) of each stack, as its valid pixels give them; 0 where there is none."""
+        given = stacks[:, self.n_residuals :].float()
+        valid = given[:, :1]
+        facts: Tensor = (given * valid).sum((2, 3)) / valid.sum((2, 3)).clamp_min(1.0)
+        return facts
+
+    def _features(self, stacks: Tensor, changes: Changes) -> Tensor:
         """Features of the curves and of how they differ from their surroundings, in the network's precision."""
+        with torch.autocast(stacks.device.type, enabled=False):  # bfloat16 rounds strong residuals by half a noise
+            features = self._first(stacks.float())
+        for layer in self.curves[1:]:
+            features = layer(features)
+            if isinstance(layer, nn.BatchNorm2d):
+                features = _changed(features, changes)
+        return features
+
+    def _first(self, stacks: Tensor) -> Tensor:
+        """Return the outputs of the first layer of the curve encoder."""
         first = self.curves[0]
         assert isinstance(first, nn.Conv2d)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not self.surroundings:
             parts = [part for _, part in self._differences(stacks, self.n_residuals)]
-            learnt: Tensor = self.curves(torch.cat([stacks, *parts], dim=1))
+            learnt: Tensor = first(torch.cat([stacks, *parts], dim=1) if parts else stacks)
             return learnt
         begun, n_given = functional.conv2d(stacks, first.weight[:, : stacks.shape[1]]), stacks.shape[1]
         for channel, part in self._differences(stacks, _AT_ONCE):  # all of them at once take GB
             begun += functional.conv2d(part, first.weight[:, n_given + channel : n_given + channel + part.shape[1]])
-        features: Tensor = self.curves[1:](begun)
-        return features
+        return begun
 
     def _differences(self, stacks: Tensor, at_once: int) -> Iterator[tuple[int, Tensor]]:
         """Differences of that many channels at a time, and the first of them among all."""
-        valid = stacks[:, self.n_residuals : self.n_residuals + 1].float()
+        valid = stacks[:, self.n_residuals : self.n_residuals + 1]
         for number, cell in enumerate(self.surroundings):
             for channel in range(0, self.n_residuals, at_once):
                 last = min(channel + at_once, self.n_residuals)
-                with torch.autocast(stacks.device.type, enabled=False):
-                    part = stacks[:, channel:last].float().contiguous(memory_format=torch.channels_last)
-                    found = less_surroundings(expanded(part), part, valid, cell)
+                part = stacks[:, channel:last].contiguous(memory_format=torch.channels_last)
+                found = less_surroundings(expanded(part), part, valid, cell)
                 yield number * self.n_residuals + channel, found
 
 
-def _cells(surroundings: Sequence[int], n_residuals: int) -> tuple[int, ...]:
+def _cells(surroundings: Sequence[int]) -> tuple[int, ...]:
     """Return the cells as given, checked."""
     if not surroundings:
         return ()
-    cells = tuple(
-        one_of("surroundings", cell, _CELLS) for cell in integers("surroundings", surroundings, 1, _CELLS[-1])
-    )
+    return tuple(one_of("surroundings", cell, _CELLS) for cell in integers("surroundings", surroundings, 1, _CELLS[-1]))
+
+
+def _check_physical(n_residuals: int) -> None:
+    """Refuse stacks that hold no residuals and facts."""
     if n_residuals < 2 or n_residuals % 2:
         raise ConfigError(
-            f"surroundings need two residuals in every bin and {N_FACTS} facts, got {n_residuals + N_FACTS} channels; "
-            "use them with the physical representation, or leave them out"
+            f"surroundings and facts_units need two residuals in every bin and {N_FACTS} facts, got "
+            f"{n_residuals + N_FACTS} channels; use them with the physical representation, or leave them out"
         )
-    return cells

@@ -18,7 +18,7 @@ from thermo_qc.models.classical import Classical
 from thermo_qc.models.forest import Forest
 from thermo_qc.models.storage import content_hash, json_types, write_model_file
 from thermo_qc.models.view import ModelView, expected_depth_mm
-from thermo_qc.representation import AnyRepresentation, CurveField, PhysicalRepresentation
+from thermo_qc.representation import N_FACTS, AnyRepresentation, CurveField, PhysicalRepresentation
 from thermo_qc.sequence import ThermalSequence
 
 if TYPE_CHECKING:
@@ -285,12 +285,16 @@ class TrainedModel:
         """
         import torch
 
+        from thermo_qc.models.borders import Sides, continued, within
         from thermo_qc.models.devices import evaluating, to_device
         from thermo_qc.models.tiling import blend_tiles, mean_over_symmetries
 
         target = to_device(device)
         assert self.network is not None
         network = self.network
+        sides: Sides = ((0, 0), (0, 0))
+        if isinstance(self.representation, PhysicalRepresentation) and getattr(network, "looks_beyond", False):
+            stack, sides = continued(stack, stack[-N_FACTS] > 0)
 
         def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
             batch = torch.from_numpy(np.ascontiguousarray(images))[None].to(target)
@@ -303,7 +307,7 @@ class TrainedModel:
             return blend_tiles(predict, images, tile_px=tile_px, overlap=overlap)
 
         with evaluating(network, target), torch.inference_mode():
-            return mean_over_symmetries(whole, stack) if tta else whole(stack)
+            return within(mean_over_symmetries(whole, stack) if tta else whole(stack), sides)
 
     def _softmax(self, logits: Tensor) -> Tensor:
         """Probabilities (B, K, ...) of a network's output at this model's temperature; what follows them stays."""

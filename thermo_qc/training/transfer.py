@@ -79,7 +79,8 @@ def fill_corpus_network(network: nn.Module, start: TrainedModel, representation:
         Changed in place.
     start : TrainedModel
         The earlier model, with the same network and the same number of bins. It may have seen less of the surroundings
-        of a pixel: what it did not see starts with a weight of 0, so that training goes on from the same outputs.
+        of a pixel, and have had no use for the facts: what it did not see starts with a weight of 0, so that training
+        goes on from the same outputs.
     representation : PhysicalRepresentation
         What the network will see; another one than that of the earlier model is said in the log.
 
@@ -105,6 +106,7 @@ def fill_corpus_network(network: nn.Module, start: TrainedModel, representation:
         class_names=start.class_names,
         option="start_from",
         growing=growing,
+        added=tuple(getattr(network, "added_parts", ())),
     )
 
 
@@ -138,6 +140,7 @@ def fill_from(
     class_names: Sequence[str],
     option: str = "train.transfer.from",
     growing: frozenset[str] = frozenset(),
+    added: tuple[str, ...] = (),
 ) -> None:
     """Fill a fresh network with the weights of an earlier model; the head stays fresh where the classes differ.
 
@@ -155,6 +158,8 @@ def fill_from(
         What named the earlier model, for the message.
     growing : frozenset of str
         Tensors that may read more than those of the earlier model: what comes after its own inputs has weight 0.
+    added : tuple of str
+        How the names of tensors begin that an earlier model may lack all of: they stay fresh.
 
     Raises
     ------
@@ -166,6 +171,8 @@ def fill_from(
     given.update({name: _grown(given[name], own[name]) for name in growing & set(given) & set(own)})
     fresh_head = tuple(start.class_names) != tuple(class_names)
     kept = head if fresh_head else frozenset()
+    if not any(name.startswith(added) for name in given):
+        kept |= {name for name in own if name.startswith(added)}
     wrong = sorted((set(own) ^ set(given)) - kept)
     wrong += [name for name in own if name in given and name not in kept and own[name].shape != given[name].shape]
     if wrong:
