@@ -99,6 +99,10 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(home, capsys, options, mes
 @pytest.mark.parametrize(("name", "kept"), [("general", "freeze_statistics"), ("general_fine", "train")])
 def test_statistics_stay_where_the_model_was_trained_with_them_kept(name, kept):
     (model,) = load_model(name)
+    told = model.metadata["experiment"]
+    assert told["train"]["freezing"]["batch_norm"] == "freeze_statistics"
+    told = {**told, "train": {**told["train"], "freezing": {**told["train"]["freezing"], "batch_norm": kept}}}
+    model = replace(model, metadata={**model.metadata, "experiment": told})
     built = finetuning_experiment(model, source=name, name="mine")
     assert built.train.transfer.batch_norm == kept and built.train.transfer.freeze == "none"
     asked = finetuning_experiment(model, source=name, name="mine", overrides=("train.transfer.batch_norm=train",))
