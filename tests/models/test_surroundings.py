@@ -122,3 +122,16 @@ def test_channels_one_after_the_other_say_what_all_at_once_say(monkeypatch: pyte
 def test_surroundings_that_cannot_be_are_refused(channels: int, surroundings: tuple[int, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CurveUNet(channels, 4, surroundings=surroundings)
+
+
+def test_what_saves_memory_says_the_same() -> None:
+    noises = torch.linspace(-40.0, 40.0, 4 * 16 * 16).reshape(1, 4, 16, 16)
+    valid = (torch.arange(256).reshape(1, 1, 16, 16) % 7 > 0).float()
+    residuals = compressed(noises) * valid
+    kept, given = residuals.clone(), noises.clone()
+    with torch.no_grad():
+        one = less_surroundings(expanded(residuals), residuals, valid, 4)
+        small = compressed(noises)
+    assert torch.equal(one, less_surroundings(expanded(residuals), residuals, valid, 4))
+    assert torch.equal(small, compressed(noises))
+    assert torch.equal(residuals, kept) and torch.equal(noises, given)  # what comes in stays as it is

@@ -62,7 +62,11 @@ class _FactChanges(nn.Module):
 def _changed(images: Tensor, changes: Changes) -> Tensor:
     """Scale and shift the channels as comes next, or leave them where nothing comes."""
     change = next(changes, None)
-    return images if change is None else images * (1.0 + change[:, 0]) + change[:, 1]
+    if change is None:
+        return images
+    if torch.is_grad_enabled():
+        return images * (1.0 + change[:, 0]) + change[:, 1]
+    return images.mul_(1.0 + change[:, 0]).add_(change[:, 1])  # features of a large frame take hundreds of MB
 
 
 class CurveUNet(nn.Module):

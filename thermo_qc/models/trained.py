@@ -200,8 +200,13 @@ class TrainedModel:
     ) -> ModelView:
         """Give everything that the model says of a recording; parameters and errors as for `probabilities`."""
         if self.kind == "segmentation":
-            stack = self.representation.stack(sequence, region=region, sound_mask=sound_mask)
-            outputs = self.stack_outputs(stack, device=device, tile_px=tile_px, overlap=overlap, tta=tta)
+            outputs = self.stack_outputs(  # which lets go of the stack where a larger one takes its place
+                self.representation.stack(sequence, region=region, sound_mask=sound_mask),
+                device=device,
+                tile_px=tile_px,
+                overlap=overlap,
+                tta=tta,
+            )
             return self._view(sequence, outputs)
         if tta:
             raise ConfigError(
