@@ -90,6 +90,17 @@ def test_a_hybrid_compares_and_takes_any_size() -> None:
     assert torch.allclose(rough.float(), whole, atol=0.1 * float(whole.abs().max()))
 
 
+def test_the_first_layer_stays_in_single_precision() -> None:
+    network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), surroundings=(2,))
+    stack = 8.0 + 0.01 * torch.randn(1, 39, 8, 8)  # bfloat16 knows 8.00 and 8.06
+    wanted = network._first(stack)
+    seen: list[torch.Tensor] = []
+    network.curves[0].register_forward_hook(lambda _module, _given, said: seen.append(said))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(stack)
+    assert seen[0].dtype == torch.float32 and torch.equal(seen[0], wanted)
+
+
 def test_channels_one_after_the_other_say_what_all_at_once_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hybrid, "_AT_ONCE", 16)
     network = CurveUNet(39, 4, curve_widths=(8, 6), widths=(8, 12), surroundings=(2, 8))

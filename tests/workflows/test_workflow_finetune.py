@@ -117,6 +117,15 @@ def test_statistics_of_a_model_that_names_no_training_go_on_learning():
         assert built.train.transfer.batch_norm == "train"
 
 
+def test_precision_is_that_of_the_machine_at_hand():
+    (model,) = load_model("general")
+    assert model.metadata["experiment"]["train"]["precision"] == "bf16-mixed"
+    built = finetuning_experiment(model, source="general", name="mine")
+    assert built.train.precision == "32-true"
+    asked = finetuning_experiment(model, source="general", name="mine", overrides=("train.precision=bf16-mixed",))
+    assert asked.train.precision == "bf16-mixed"
+
+
 def test_statistics_stay_in_a_further_fine_tuning_too():
     (model,) = load_model("general")
     first = finetuning_experiment(model, source="general", name="mine")

@@ -163,7 +163,7 @@ class CurveUNet(nn.Module):
         return facts
 
     def _features(self, stacks: Tensor, changes: Changes) -> Tensor:
-        """Features of the curves and of how they differ from their surroundings, in the network's precision."""
+        """Features of the curves and how they differ from their surroundings, the first layer in single precision."""
         with torch.autocast(stacks.device.type, enabled=False):  # bfloat16 rounds strong residuals by half a noise
             features = self._first(stacks.float())
         for layer in self.curves[1:]:

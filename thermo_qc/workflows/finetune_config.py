@@ -127,7 +127,7 @@ def _of_corpus_training(given: dict[str, Any]) -> dict[str, Any]:
     terms: list[dict[str, Any]] = [{"class_weights": [1.0, float(given.get("defect_weight", 1.0))]}]
     if given.get("dice"):
         terms.append({"name": "dice", "weight": given["dice"]})
-    same = ("batch_size", "crop_px", "gradient_clip", "precision")
+    same = ("batch_size", "crop_px", "gradient_clip")  # how fast bfloat16 is depends on the machine at hand
     kept: dict[str, Any] = {name: given[name] for name in same if name in given}
     if isinstance(freezing := given.get("freezing"), dict) and "batch_norm" in freezing:
         kept["transfer"] = {"batch_norm": freezing["batch_norm"]}
