@@ -95,10 +95,35 @@ def test_the_first_layer_stays_in_single_precision() -> None:
     stack = 8.0 + 0.01 * torch.randn(1, 39, 8, 8)  # bfloat16 knows 8.00 and 8.06
     wanted = network._first(stack)
     seen: list[torch.Tensor] = []
-    network.curves[0].register_forward_hook(lambda _module, _given, said: seen.append(said))
+    network.curves[1].register_forward_pre_hook(lambda _module, given: seen.append(given[0].detach().clone()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         network(stack)
     assert seen[0].dtype == torch.float32 and torch.equal(seen[0], wanted)
+
+
+def first_layer_at_once(network: CurveUNet, stack: torch.Tensor) -> torch.Tensor:
+    residuals, valid = stack[:, : network.n_residuals], stack[:, network.n_residuals : network.n_residuals + 1]
+    found = [less_surroundings(expanded(residuals), residuals, valid, cell) for cell in network.surroundings]
+    return network.curves[0](torch.cat([stack, *found], dim=1))
+
+
+def test_gradients_of_the_first_layer_are_those_of_all_channels_at_once() -> None:
+    torch.manual_seed(0)
+    network = CurveUNet(39, 4, curve_widths=(8,), widths=(8, 12), surroundings=(2, 8))
+    stack, weight = torch.randn(2, 39, 16, 24), network.curves[0].weight
+    stack[:, 32] = 1.0
+    wanted = torch.randn(2, 8, 16, 24)
+    (expected,) = torch.autograd.grad((first_layer_at_once(network, stack) * wanted).sum(), weight)
+    (whole,) = torch.autograd.grad((network._first(stack) * wanted).sum(), weight)
+    (rounded,) = torch.autograd.grad((network._first(stack, torch.bfloat16) * wanted).sum(), weight)
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-3)
+    assert rounded.dtype == torch.float32 and not torch.equal(rounded, whole)
+    assert float((rounded - whole).norm() / whole.norm()) < 0.005
+    assert torch.equal(network._first(stack, torch.bfloat16), network._first(stack))
+    stack.requires_grad_()
+    (of_input,) = torch.autograd.grad((network._first(stack) * wanted).sum(), stack)
+    (known,) = torch.autograd.grad((first_layer_at_once(network, stack) * wanted).sum(), stack)
+    torch.testing.assert_close(of_input, known, rtol=1e-3, atol=1e-3)
 
 
 def test_channels_one_after_the_other_say_what_all_at_once_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +136,7 @@ def test_channels_one_after_the_other_say_what_all_at_once_say(monkeypatch: pyte
     stack[:, 32] = (torch.rand(2, 16, 24) < 0.8).float()
     stack[:, :32] *= stack[:, 32:33]
     network.eval()
+    torch.testing.assert_close(network._first(stack), first_layer_at_once(network, stack), rtol=1e-4, atol=1e-5)
     whole = network(stack)
     with torch.inference_mode():
         torch.testing.assert_close(network(stack), whole, rtol=1e-4, atol=1e-5)

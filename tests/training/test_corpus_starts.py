@@ -52,6 +52,24 @@ def test_gradient_noise_changes_what_a_corpus_teaches(tmp_path: Path) -> None:
     assert any(not np.array_equal(plain[name], noisy[name]) for name in plain)
 
 
+def test_fresh_statistics_learn_before_they_freeze_and_muon_trains(tmp_path: Path) -> None:
+    frozen = {"batch_norm": "freeze_statistics", "statistics_epochs": 1}
+    plain, early, later, other = (
+        learnt(tmp_path / name, None, {"widths": [16, 16]}, **options)
+        for name, options in (
+            ("one", {"epochs": 1}),
+            ("early", {"freezing": frozen}),
+            ("later", {}),
+            ("muon", {"freezing": frozen, "optimiser": "muon"}),
+        )
+    )
+    means = [name for name in plain if name.endswith("running_mean")]
+    assert all(np.array_equal(early[name], plain[name]) for name in means)
+    assert any(not np.array_equal(later[name], plain[name]) for name in means)
+    assert not np.array_equal(early["head.weight"], plain["head.weight"])  # weights go on
+    assert float(np.abs(other["down.0.second.weight"] - early["down.0.second.weight"]).max()) > 1e-4
+
+
 def test_frozen_layers_of_a_start_stay_while_a_corpus_teaches_the_rest(tmp_path: Path) -> None:
     learnt(tmp_path / "start")
     start = load_trained(tmp_path / "start" / "model.safetensors")

@@ -261,6 +261,16 @@ def test_only_a_weak_model_gets_a_threshold_of_its_own(width: float) -> None:
             {"start_from": "x", "train": {"epochs": 2, "freezing": {"freeze": "encoder", "stages": [{"epochs": 2}]}}},
             "train.freezing.stages take 2 of 2 epochs",
         ),
+        ({"train": {"freezing": {"batch_norm": "freeze_statistics"}}}, "or let the statistics learn in train.freezing"),
+        (
+            {"train": {"epochs": 4, "freezing": {"batch_norm": "freeze_statistics", "statistics_epochs": 4}}},
+            "train.freezing.statistics_epochs is 4 of 4 epochs, and nothing would be frozen; give train.epochs more",
+        ),
+        (
+            {"train": {"freezing": {"statistics_epochs": 4}}},
+            "statistics_epochs is 4, but batch_norm is 'train'; set batch_norm to freeze_statistics",
+        ),
+        ({"train": {"optimiser": "sgd"}}, "Input should be 'adamw' or 'muon'"),
         ({"train": {"freezing": {"stages": [{"epochs": 2}]}}}, "stages unfreeze layers, but freeze is 'none'"),
         ({"train": {"curriculum": {"by": "contrast"}}}, "Extra inputs are not permitted"),
         ({"model": {"parameters": {"encoder_weights": "imagenet"}}}, "'curve_unet' has no pretrained encoder"),

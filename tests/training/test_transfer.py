@@ -9,11 +9,12 @@ from torch import nn
 from training_cases import DEPTHS, NAMES, SMALL_UNET, assert_same_weights, build_experiment, make_case, run, weights
 
 from thermo_qc.config import ExperimentConfig
+from thermo_qc.config.transfer import FreezingConfig
 from thermo_qc.errors import ConfigError, ModelError, UnknownNameError
 from thermo_qc.models import build_network, load_trained
 from thermo_qc.sequence import Defect, Material, Truth
 from thermo_qc.training.depth_tuning import DepthTuningModule, code_depths
-from thermo_qc.training.freezing import layers_of, plan_freezing
+from thermo_qc.training.freezing import layers_of, plan_freezing, planned
 from thermo_qc.training.history import read_history
 from thermo_qc.training.inputs import case_signature
 
@@ -177,6 +178,19 @@ def test_layers_run_from_the_bottom_to_the_head():
         plan_freezing(network, head=head, freeze="encoder", epochs=3, stages=[(1, ("decoder",), 0.1)])
     with pytest.raises(ConfigError, match="take all 1 epochs"):
         plan_freezing(network, head=head, freeze="encoder", epochs=1, stages=[(1, 1.0, 0.1)])
+
+
+def test_statistics_may_learn_for_some_epochs_before_they_freeze():
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    head = frozenset({"2.weight", "2.bias"})
+    config = FreezingConfig(batch_norm="freeze_statistics", statistics_epochs=2)
+    plan = planned(config, network, head=head, epochs=4, option="x")
+    learning = []
+    for epoch in range(4):
+        plan.apply(network.train(), epoch)
+        learning.append(network[1].training)
+        assert all(parameter.requires_grad for parameter in network.parameters())
+    assert learning == [True, True, False, False]
 
 
 def test_the_calibration_of_the_start_does_not_outlive_its_weights(start, cases, tmp_path):

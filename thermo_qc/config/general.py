@@ -66,6 +66,7 @@ class CorpusTrainConfig(Strict):
     batch_size: PositiveInt = 3
     crop_px: PositiveInt = 96
     pixels_per_sample: PositiveInt | None = None  # of each crop, for pixel_curves; all of them without it
+    optimiser: Literal["adamw", "muon"] = "adamw"
     learning_rate: PositiveFloat = 2e-3
     weight_decay: NonNegativeFloat = 1e-2
     warmup_epochs: int = Field(default=1, ge=0)
@@ -150,9 +151,10 @@ class CorpusExperimentConfig(Strict):
         freezing = self.train.freezing
         freezing.check_epochs(self.train.epochs, "train.freezing")
         pretrained = self.model.parameters.get("encoder_weights", "none") != "none"
-        if freezing.keeps and self.start_from is None and not pretrained:
+        if freezing.keeps_of_start and self.start_from is None and not pretrained:
             raise ValueError(
                 "train.freezing keeps layers or statistics, but training starts from fresh weights; name a model in "
-                "start_from or pretrained encoder_weights in model.parameters"
+                "start_from or pretrained encoder_weights in model.parameters, or let the statistics learn in "
+                "train.freezing.statistics_epochs first"
             )
         return self

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
@@ -42,12 +43,22 @@ class FreezingConfig(Strict):
 
     freeze: what is not trained at first; "encoder" is everything but the head in a network without an encoder. stages
     are the last epochs of `train.epochs`; the first part gets the rest. batch_norm: whether the running statistics of
-    batch normalisation go on learning.
+    batch normalisation go on learning; frozen ones do so for `statistics_epochs` first.
     """
 
     freeze: Literal["none", "encoder", "all_but_head"] = "none"
     stages: tuple[StageConfig, ...] = ()
     batch_norm: Literal["train", "freeze_statistics"] = "train"
+    statistics_epochs: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _statistics_that_freeze(self) -> Self:
+        if self.statistics_epochs and self.batch_norm != "freeze_statistics":
+            raise ValueError(
+                f"statistics_epochs is {self.statistics_epochs}, but batch_norm is '{self.batch_norm}'; set batch_norm "
+                "to freeze_statistics, or leave statistics_epochs out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_unfreeze(self) -> Self:
@@ -57,11 +68,16 @@ class FreezingConfig(Strict):
 
     @property
     def keeps(self) -> bool:
-        """Whether something of the start is to be kept as it is."""
+        """Whether something is to be kept as it is, of the start or from an epoch on."""
         return self.freeze != "none" or self.batch_norm != "train"
 
+    @property
+    def keeps_of_start(self) -> bool:
+        """Whether something of the start is to be kept as it is from the first epoch on."""
+        return self.freeze != "none" or (self.batch_norm != "train" and not self.statistics_epochs)
+
     def check_epochs(self, epochs: int, option: str) -> None:
-        """Refuse stages that leave no epoch before them.
+        """Refuse stages that leave no epoch before them, and statistics that learn to the end.
 
         Raises
         ------
@@ -73,6 +89,11 @@ class FreezingConfig(Strict):
             raise ValueError(
                 f"{option}.stages take {stages} of {epochs} epochs and leave none for the part before them; give "
                 "train.epochs more or the stages fewer"
+            )
+        if self.statistics_epochs >= epochs:
+            raise ValueError(
+                f"{option}.statistics_epochs is {self.statistics_epochs} of {epochs} epochs, and nothing would be "
+                "frozen; give train.epochs more or statistics_epochs fewer"
             )
 
 

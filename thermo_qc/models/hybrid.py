@@ -164,36 +164,62 @@ class CurveUNet(nn.Module):
 
     def _features(self, stacks: Tensor, changes: Changes) -> Tensor:
         """Features of the curves and how they differ from their surroundings, the first layer in single precision."""
-        with torch.autocast(stacks.device.type, enabled=False):  # bfloat16 rounds strong residuals by half a noise
-            features = self._first(stacks.float())
+        device = stacks.device.type
+        rounded = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+        with torch.autocast(device, enabled=False):  # bfloat16 rounds strong residuals by half a noise
+            features = self._first(stacks.float(), rounded)
         for layer in self.curves[1:]:
             features = layer(features)
             if isinstance(layer, nn.BatchNorm2d):
                 features = _changed(features, changes)
         return features
 
-    def _first(self, stacks: Tensor) -> Tensor:
-        """Return the outputs of the first layer of the curve encoder."""
+    def _first(self, stacks: Tensor, rounded: torch.dtype = torch.float32) -> Tensor:
+        """Return the outputs of the first layer of the curve encoder; its gradient is computed in `rounded` numbers."""
         first = self.curves[0]
         assert isinstance(first, nn.Conv2d)
-        if torch.is_grad_enabled() or not self.surroundings:
-            parts = [part for _, part in self._differences(stacks, self.n_residuals)]
-            learnt: Tensor = first(torch.cat([stacks, *parts], dim=1) if parts else stacks)
-            return learnt
-        begun, n_given = functional.conv2d(stacks, first.weight[:, : stacks.shape[1]]), stacks.shape[1]
+        weight, n_given = first.weight, stacks.shape[1]
+        begun = _weighed(stacks, weight[:, :n_given], rounded)
         for channel, part in self._differences(stacks, _AT_ONCE):  # all of them at once take GB
-            begun += functional.conv2d(part, first.weight[:, n_given + channel : n_given + channel + part.shape[1]])
+            begun += _weighed(part, weight[:, n_given + channel : n_given + channel + part.shape[1]], rounded)
         return begun
 
     def _differences(self, stacks: Tensor, at_once: int) -> Iterator[tuple[int, Tensor]]:
         """Differences of that many channels at a time, and the first of them among all."""
         valid = stacks[:, self.n_residuals : self.n_residuals + 1]
+        learning = stacks.requires_grad and torch.is_grad_enabled()
         for number, cell in enumerate(self.surroundings):
             for channel in range(0, self.n_residuals, at_once):
                 last = min(channel + at_once, self.n_residuals)
-                part = stacks[:, channel:last].contiguous(memory_format=torch.channels_last)
-                found = less_surroundings(expanded(part), part, valid, cell)
+                with torch.set_grad_enabled(learning):  # nothing in them is learnt
+                    part = stacks[:, channel:last].contiguous(memory_format=torch.channels_last)
+                    found = less_surroundings(expanded(part), part, valid, cell)
                 yield number * self.n_residuals + channel, found
+
+
+class _RoundedGradient(torch.autograd.Function):
+    """A convolution of one pixel in the numbers that come, whose gradient is computed in shorter ones."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, rounded: torch.dtype) -> Tensor:
+        """Return (B, O, Y, X) of images (B, C, Y, X) and a weight (O, C, 1, 1)."""
+        ctx.save_for_backward(images.to(rounded))
+        return functional.conv2d(images, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        """Gradient of the weight; the images have none."""
+        (images,) = ctx.saved_tensors
+        seen, wanted = (part.movedim(1, -1).flatten(0, -2) for part in (images, gradients[0].to(images.dtype)))
+        return None, (wanted.T @ seen).float()[:, :, None, None], None
+
+
+def _weighed(images: Tensor, weight: Tensor, rounded: torch.dtype) -> Tensor:
+    """Convolve images (B, C, Y, X), float32, with the weight (O, C, 1, 1) of one pixel."""
+    if rounded == torch.float32 or images.requires_grad or not torch.is_grad_enabled():
+        return functional.conv2d(images, weight)
+    found: Tensor = _RoundedGradient.apply(images, weight, rounded)
+    return found
 
 
 def _cells(surroundings: Sequence[int]) -> tuple[int, ...]:

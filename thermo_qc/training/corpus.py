@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thermo_qc.config import CorpusExperimentConfig
+from thermo_qc.config import CorpusExperimentConfig, CorpusTrainConfig
 from thermo_qc.errors import TrainingError
 from thermo_qc.models import TrainedModel, build_network, load_trained, to_device
 from thermo_qc.models.calibrated import SMALLEST
@@ -29,6 +29,8 @@ from thermo_qc.training.fitting import Progress, fit_network
 from thermo_qc.training.freezing import FreezePlan, Unfreezing, planned
 from thermo_qc.training.helps import GradientNoise, WeightAverage
 from thermo_qc.training.module import DenseModule
+from thermo_qc.training.muon import Muon
+from thermo_qc.training.optimisers import parameter_groups
 from thermo_qc.training.schedules import RateFactor, ScheduleOptions
 from thermo_qc.training.transfer import fill_corpus_network, head_tensors
 
@@ -221,7 +223,7 @@ def _module(
         loss=DefectAndDepthLoss(
             defect_weight=train.defect_weight, dice=train.dice, depth=train.depth, depth_beta=train.depth_beta
         ),
-        make_optimiser=partial(_optimiser, train.learning_rate, train.weight_decay),
+        make_optimiser=partial(_optimiser, train),
         rate_factor=RateFactor(name="cosine", options=options, plan=plan),
         class_names=CLASS_NAMES,
         gradient_noise=None if train.gradient_noise is None else GradientNoise(**train.gradient_noise.model_dump()),
@@ -229,8 +231,12 @@ def _module(
     )
 
 
-def _optimiser(learning_rate: float, weight_decay: float, network: torch.nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+def _optimiser(train: CorpusTrainConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
+    if train.optimiser == "muon":
+        rounded = torch.bfloat16 if train.precision == "bf16-mixed" else torch.float32
+        groups = parameter_groups(network, train.weight_decay)
+        return Muon(groups, lr=train.learning_rate, rounded=rounded)
+    return torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
 
 
 def _calibrated(

@@ -36,10 +36,13 @@ class FreezePlan:
         In the order of their epochs; the first begins with epoch 0.
     freeze_statistics : bool
         Whether batch normalisation uses its running statistics and leaves them as they are.
+    statistics_epochs : int
+        Epochs before that, in which it learns them.
     """
 
     stages: tuple[Stage, ...] = field(default=())
     freeze_statistics: bool = False
+    statistics_epochs: int = 0
 
     def stage(self, epoch: int) -> Stage:
         """Return the stage of an epoch."""
@@ -54,7 +57,7 @@ class FreezePlan:
         trained = self.stage(epoch).trained
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name in trained)
-        if self.freeze_statistics:
+        if self.freeze_statistics and epoch >= self.statistics_epochs:
             for module in network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
@@ -102,6 +105,7 @@ def plan_freezing(
     epochs: int,
     stages: Sequence[tuple[int, Unfreeze, float]] = (),
     freeze_statistics: bool = False,
+    statistics_epochs: int = 0,
     option: str = "train.transfer",
 ) -> FreezePlan:
     """Plan which parameters are trained in which epochs.
@@ -120,6 +124,8 @@ def plan_freezing(
     stages : sequence of (epochs, unfreeze, learning rate factor)
         The last epochs; `unfreeze` is the fraction of the layers from the top, or names of parts.
     freeze_statistics : bool
+        See `FreezePlan`.
+    statistics_epochs : int
         See `FreezePlan`.
     option : str
         Name of the section that asks for it, for messages.
@@ -146,7 +152,7 @@ def plan_freezing(
         trained = trained | _unfrozen(layers, unfreeze, option)
         plan.append(Stage(first_epoch=first, trained=trained, learning_rate_factor=factor))
         first += length
-    return FreezePlan(stages=tuple(plan), freeze_statistics=freeze_statistics)
+    return FreezePlan(stages=tuple(plan), freeze_statistics=freeze_statistics, statistics_epochs=statistics_epochs)
 
 
 def planned(
@@ -162,6 +168,7 @@ def planned(
         epochs=epochs,
         stages=[(stage.epochs, stage.unfreeze, stage.learning_rate_factor) for stage in config.stages],
         freeze_statistics=config.batch_norm == "freeze_statistics",
+        statistics_epochs=config.statistics_epochs,
         option=option,
     )
 

@@ -119,8 +119,8 @@ class Job:
         return train_cases, validation_cases
 
     def _keeps_nothing(self) -> bool:
-        model = self.experiment.model
-        return self.experiment.train.transfer.keeps and model.parameters.get("encoder_weights", "none") == "none"
+        transfer, parameters = self.experiment.train.transfer, self.experiment.model.parameters
+        return transfer.keeps_of_start and parameters.get("encoder_weights", "none") == "none"
 
     def _counts(self, cases: Cases) -> NDArray[np.int64]:
         """Pixels of each class; a model that knows the classes already may go on without some of them."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from thermo_qc.errors import choose
+from thermo_qc.training.muon import Muon
 
 __all__ = ["OPTIMISERS", "build_optimiser", "l1_penalty", "parameter_groups"]
 
@@ -40,6 +41,10 @@ def _adadelta(groups: Groups, rate: float, _momentum: float, _nesterov: bool) ->
     return torch.optim.Adadelta(groups, lr=rate)
 
 
+def _muon(groups: Groups, rate: float, momentum: float, _nesterov: bool) -> Optimizer:
+    return Muon(groups, lr=rate, momentum=momentum)
+
+
 OPTIMISERS: dict[str, Callable[[Groups, float, float, bool], Optimizer]] = {
     "sgd": _sgd,
     "adam": _adam,
@@ -47,6 +52,7 @@ OPTIMISERS: dict[str, Callable[[Groups, float, float, bool], Optimizer]] = {
     "rmsprop": _rmsprop,
     "adagrad": _adagrad,
     "adadelta": _adadelta,
+    "muon": _muon,
 }
 
 
@@ -82,7 +88,8 @@ def build_optimiser(
     weight_decay : float
         L2 penalty of the weights (decoupled for adamw); biases and normalisation parameters do not decay.
     momentum : float
-        Momentum of sgd and rmsprop, first moment's decay (beta 1) of adam and adamw; adagrad and adadelta have none.
+        Momentum of sgd, rmsprop and muon, first moment's decay (beta 1) of adam and adamw; adagrad and adadelta have
+        none.
     nesterov : bool
         Nesterov's momentum, for sgd with a momentum.
 
