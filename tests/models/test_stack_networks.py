@@ -78,3 +78,32 @@ def test_a_clock_tells_pixels_when_something_happened() -> None:
         torch.manual_seed(0)
         network = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [6], "kernel": 1}, clock=clock).eval()
         assert torch.allclose(network(stack), network(turned), atol=1e-5) != clock
+
+
+def test_neighbours_on_the_plate_share_what_they_are_found_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixelwise, "_BAND_PIXELS", 30)
+    torch.manual_seed(0)
+    network = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [4]}, smoothing_px=0.8).eval()
+    stack = torch.randn(2, 39, 15, 11)
+    stack[:, 32] = (torch.rand(2, 15, 11) < 0.7).float()
+    own = network(stack, torch.ones(2, 15, 11, dtype=torch.bool)).detach()
+    with torch.inference_mode():
+        found = network(stack)
+    assert torch.allclose(network(stack), found, atol=1e-5)  # as where gradients are kept
+    rows, columns = torch.meshgrid(torch.arange(15.0), torch.arange(11.0), indexing="ij")
+    for image, row, column in ((0, 0, 0), (0, 7, 5), (1, 14, 10), (1, 3, 8)):
+        weight = torch.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * 0.8**2)) * stack[image, 32]
+        weight = weight * ((rows - row).abs() <= 3) * ((columns - column).abs() <= 3)
+        mean = (own[image] * weight).sum((1, 2)) / weight.sum()
+        wanted = mean if stack[image, 32, row, column] else own[image, :, row, column]
+        assert torch.allclose(found[image, :, row, column], wanted, atol=1e-4)
+    plain = PixelCurves(39, 4, radii=(1,), core_parameters={"channels": [4]}).eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        assert torch.allclose(plain(stack), own, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [-0.1, 4.5, "wide"])
+def test_a_smoothing_that_cannot_be_is_refused(width: object) -> None:
+    with pytest.raises(ConfigError, match=r"model parameter 'smoothing_px' is .*, expected a number from 0 to 4"):
+        PixelCurves(39, 4, smoothing_px=width)  # type: ignore[arg-type]

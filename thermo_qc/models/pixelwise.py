@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,14 @@ from torch.nn import functional
 
 from thermo_qc.errors import ConfigError
 from thermo_qc.models.curve import build_curve_network
-from thermo_qc.models.parameters import integer, integers, switch
+from thermo_qc.models.parameters import integer, integers, number, switch
 from thermo_qc.representation import N_FACTS
 
 __all__ = ["PixelCurves"]
 
 _BAND_PIXELS = 32_768
 _AT_ONCE = 8_192  # pixels, where no gradient is kept
+_NARROWEST_PX, _WIDEST_PX = 0.1, 4.0  # of the smoothing
 
 
 class PixelCurves(nn.Module):
@@ -38,6 +40,9 @@ class PixelCurves(nn.Module):
         Parameters of the curve network.
     clock : bool
         Whether a curve also says at every step how much of the recording has gone by, -1 to 1.
+    smoothing_px : float
+        Standard deviation of a Gaussian over what neighbouring pixels of the plate are found to be, 0 to 4: their noise
+        is their own, their defect is not. Training on chosen pixels does without it.
     """
 
     build_parameters: dict[str, Any]
@@ -51,6 +56,7 @@ class PixelCurves(nn.Module):
         radii: Sequence[int] = (1, 3, 6),
         core_parameters: Mapping[str, Any] | None = None,
         clock: bool = False,
+        smoothing_px: float = 0.0,
     ) -> None:
         super().__init__()
         steps, rest = divmod(integer("in_channels", in_channels, 1, 4096) - N_FACTS, 2)
@@ -62,6 +68,7 @@ class PixelCurves(nn.Module):
         self.steps, self.radii = steps, tuple(integers("radii", radii, 1, 64))
         self.n_outputs = n_classes
         self.clock = switch("clock", clock)
+        self.smoothing_px = number("smoothing_px", smoothing_px, 0.0, _WIDEST_PX)
         self.core = build_curve_network(
             core,
             n_steps=steps,
@@ -71,14 +78,23 @@ class PixelCurves(nn.Module):
         )
 
     def forward(self, stacks: Tensor, wanted: Tensor | None = None) -> Tensor:
-        """Return outputs (B, K, Y, X) of stacks (B, C, Y, X); zeros where `wanted` (B, Y, X) is given and false."""
-        if wanted is None and not torch.is_grad_enabled():
-            return self._in_bands(stacks)
+        """Return outputs (B, K, Y, X) of stacks (B, C, Y, X).
+
+        Where `wanted` (B, Y, X) is given, each pixel's own, zeros where it is false.
+        """
+        if wanted is not None:
+            return self._own(stacks, wanted)
+        if torch.is_grad_enabled():
+            outputs = self._own(stacks, torch.ones_like(stacks[:, 0], dtype=torch.bool))
+        else:
+            outputs = self._in_bands(stacks)
+        return self._smoothed(outputs, stacks[:, 2 * self.steps : 2 * self.steps + 1])
+
+    def _own(self, stacks: Tensor, wanted: Tensor) -> Tensor:
+        """Return outputs (B, K, Y, X) of the pixels that are wanted, zeros elsewhere."""
         batch, _, height, width = stacks.shape
         stacks = stacks.contiguous(memory_format=torch.channels_last)
         residuals, facts = stacks[:, : 2 * self.steps], stacks[:, 2 * self.steps :]
-        if wanted is None:
-            wanted = torch.ones((batch, height, width), dtype=torch.bool, device=stacks.device)
         pixels = [image.permute(0, 2, 3, 1)[wanted] for image in (residuals, *self._rest(residuals, facts[:, :1]))]
         constant = facts.permute(0, 2, 3, 1)[wanted]
         size = max(1, len(constant)) if torch.is_grad_enabled() else _AT_ONCE
@@ -103,8 +119,21 @@ class PixelCurves(nn.Module):
             band = stacks[:, :, first - above : last + halo]
             wanted = torch.zeros((len(band), *band.shape[2:]), dtype=torch.bool, device=band.device)
             wanted[:, above : above + last - first] = True
-            parts.append(self.forward(band, wanted)[:, :, above : above + last - first])
+            parts.append(self._own(band, wanted)[:, :, above : above + last - first])
         return torch.cat(parts, dim=2)
+
+    def _smoothed(self, outputs: Tensor, valid: Tensor) -> Tensor:
+        """Mean of outputs (B, K, Y, X) over the valid pixels (B, 1, Y, X) around each pixel."""
+        if self.smoothing_px < _NARROWEST_PX:
+            return outputs
+        reach = math.ceil(3 * self.smoothing_px)
+        places = torch.arange(-reach, reach + 1, dtype=outputs.dtype, device=outputs.device)
+        row = torch.exp(-0.5 * (places / self.smoothing_px) ** 2)
+        images = torch.cat([outputs * valid, valid], dim=1).flatten(0, 1)[:, None]
+        rows = functional.conv2d(images, row[None, None, None], padding=(0, reach))
+        summed = functional.conv2d(rows, row[None, None, :, None], padding=(reach, 0))
+        found, weight = summed.reshape(len(outputs), -1, *outputs.shape[2:]).tensor_split([outputs.shape[1]], dim=1)
+        return torch.where(valid > 0, found / weight.clamp_min(1e-6), outputs)
 
     def _nothing(self, like: Tensor) -> Tensor:
         """Return outputs (0, K) of no pixel, which gradients may flow through."""
