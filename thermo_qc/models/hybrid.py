@@ -188,12 +188,14 @@ class CurveUNet(nn.Module):
         """Differences of that many channels at a time, and the first of them among all."""
         valid = stacks[:, self.n_residuals : self.n_residuals + 1]
         learning = stacks.requires_grad and torch.is_grad_enabled()
-        for number, cell in enumerate(self.surroundings):
-            for channel in range(0, self.n_residuals, at_once):
-                last = min(channel + at_once, self.n_residuals)
-                with torch.set_grad_enabled(learning):  # nothing in them is learnt
-                    part = stacks[:, channel:last].contiguous(memory_format=torch.channels_last)
-                    found = less_surroundings(expanded(part), part, valid, cell)
+        for channel in range(0, self.n_residuals if self.surroundings else 0, at_once):
+            last = min(channel + at_once, self.n_residuals)
+            with torch.set_grad_enabled(learning):  # nothing in them is learnt
+                part = stacks[:, channel:last].contiguous(memory_format=torch.channels_last)
+                noises = expanded(part)
+            for number, cell in enumerate(self.surroundings):
+                with torch.set_grad_enabled(learning):
+                    found = less_surroundings(noises, part, valid, cell)
                 yield number * self.n_residuals + channel, found
 
 
