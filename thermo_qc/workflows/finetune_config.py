@@ -42,8 +42,9 @@ def finetuning_experiment(
 ) -> ExperimentConfig:
     """Build the experiment of a fine-tuning.
 
-    Losses, batches, augmentation, optimiser and whether statistics of batch normalisation go on learning are those that
-    the model was trained with; its learning rate is a tenth of that, its schedule is stretched over the new epochs.
+    Losses, batches, augmentation, optimiser (AdamW after a training on a corpus) and whether statistics of batch
+    normalisation go on learning are those that the model was trained with; its learning rate is a tenth of that, its
+    schedule is stretched over the new epochs.
 
     Parameters
     ----------
