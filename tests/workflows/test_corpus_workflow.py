@@ -96,9 +96,11 @@ def trained(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[P
 
     @cache
     def run(path: Path) -> Path:
-        begins = yaml.safe_load(path.read_text(encoding="utf-8")).get("start_from", "")
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        begins, freezing = told.get("start_from", ""), told["train"].get("freezing", {})
         first = [f"start_from={run(path.parent / begins)}"] if begins.endswith(".yaml") else []
-        overrides = [part for change in (*QUICK, *first) for part in ("--set", change)]
+        later = ["train.epochs=2", "train.freezing.statistics_epochs=1"] if "statistics_epochs" in freezing else []
+        overrides = [part for change in (*QUICK, *first, *later) for part in ("--set", change)]
         folder = tmp_path_factory.mktemp(path.stem) / "run"
         assert main(["train", str(path), "--corpus", str(home / "corpus"), "-o", str(folder), *overrides]) == 0
         return folder
