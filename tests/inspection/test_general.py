@@ -80,7 +80,7 @@ def test_it_ships_small_and_with_its_card() -> None:
     assert fine.representation.texture and fine.representation.drift and fine.representation.background_order == 0
     assert fine.representation.profile_order == 6 and fine.representation.noisy_level
     assert fine.representation.hidden_from == 2.0
-    assert fine.metadata["seed"] == 2 and fine.metadata["n_plates"] == 960
+    assert fine.metadata["seed"] == 3 and fine.metadata["n_plates"] == 960
 
 
 @pytest.mark.parametrize("name", ["general", "general_fine", "general+general_fine"])
@@ -219,10 +219,10 @@ def test_a_name_that_does_not_ship() -> None:
 
 @pytest.mark.parametrize(
     ("name", "least", "most_apart_px"),
-    [("cfrp_1.3mm_ellipse_inclusion", 0.7, 1), ("cfrp_3.8mm_rect_inclusion", 0.45, 0)],
+    [("cfrp_1.3mm_ellipse_inclusion", 0.6, 0), ("cfrp_3.8mm_rect_inclusion", 0.6, 0)],
 )
 def test_faint_inclusions_of_third_party_simulations_are_found(name: str, least: float, most_apart_px: int) -> None:
-    """The card of `general_fine` says 0.76 and 0.53 with nothing apart."""
+    """The card of `general_fine` says 0.63 and 0.64 with nothing apart."""
     path = ROOT.parent / "shared" / "data" / "fem" / f"{name}.hdf5"
     if not path.is_file():
         pytest.skip("the third-party simulations are not here")
