@@ -89,7 +89,7 @@ def test_too_few_batches_are_told():
 
 
 def test_frozen_layers_need_one_device():
-    with pytest.raises(ConfigError, match="layers are frozen, which processes that train together cannot follow"):
+    with pytest.raises(ConfigError, match="layers or statistics are frozen, which processes that train together cannot follow"):
         fitting._sharing(Spread(devices=2), Loader(2), [Unfreezing.__new__(Unfreezing)])
 
 

@@ -215,7 +215,9 @@ def _callbacks(folder: Path, validation: Any, early_stopping_epochs: int | None)
 
 def _sharing(spread: Spread, loader: Any, callbacks: Sequence[lightning.Callback]) -> list[Any]:
     if any(isinstance(one, Unfreezing) for one in callbacks):
-        raise ConfigError("layers are frozen, which processes that train together cannot follow; use a single device")
+        raise ConfigError(
+            "layers or statistics are frozen, which processes that train together cannot follow; use a single device"
+        )
     return [SharedBatches(loader, max(1, torch.get_num_threads() // spread.devices))]
 
 

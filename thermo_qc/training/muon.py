@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["Muon"]
+__all__ = ["Muon", "orthogonalised"]
 
 _LEAST_ROWS = 16  # layers of fewer outputs or inputs (heads, say) have few directions
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -111,7 +111,23 @@ class Muon(Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """Return a matrix (R, C) with its singular values brought near 1 (0.7 to 1.2), its singular vectors kept."""
+    """Bring the singular values of a matrix near 1 and keep its singular vectors.
+
+    Parameters
+    ----------
+    matrix : Tensor of floats, shape (R, C)
+        Of any scale; singular values that are far below the largest come nearer to 1 without reaching it.
+
+    Returns
+    -------
+    Tensor, shape (R, C)
+        In the same numbers; singular values of about 0.7 to 1.2. Zeros of zeros.
+
+    References
+    ----------
+    Jordan, K. et al. (2024). Muon: an optimizer for hidden layers in neural networks (the coefficients of its
+    Newton-Schulz iteration). https://kellerjordan.github.io/posts/muon/
+    """
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     found = wide / (wide.norm() + _LEAST_NORM)
     a, b, c = _COEFFICIENTS
