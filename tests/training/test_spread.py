@@ -89,7 +89,8 @@ def test_too_few_batches_are_told():
 
 
 def test_frozen_layers_need_one_device():
-    with pytest.raises(ConfigError, match="layers or statistics are frozen, which processes that train together cannot follow"):
+    line = "layers or statistics are frozen, which processes that train together cannot follow; use a single device"
+    with pytest.raises(ConfigError, match=line):
         fitting._sharing(Spread(devices=2), Loader(2), [Unfreezing.__new__(Unfreezing)])
 
 
