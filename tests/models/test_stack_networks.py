@@ -19,14 +19,17 @@ def test_hybrid_takes_any_size() -> None:
     assert whole.shape == (1, 4, 21, 26)
 
 
-def test_curve_networks_on_stacks_see_no_further_than_their_squares() -> None:
-    network = PixelCurves(39, 4, core="gru", radii=(1, 2), core_parameters={"hidden": 6}).eval()
+@pytest.mark.parametrize(("radii", "extremes"), [((1, 2), ()), ((1,), (2,))])
+def test_curve_networks_on_stacks_see_no_further_than_their_squares(
+    radii: tuple[int, ...], extremes: tuple[int, ...]
+) -> None:
+    network = PixelCurves(39, 4, core="gru", radii=radii, extremes=extremes, core_parameters={"hidden": 6}).eval()
     stack = torch.randn(1, 39, 12, 13)
     stack[:, 32] = 1.0
     with torch.inference_mode():
         before = network(stack)
         far = stack.clone()
-        far[:, :32, 6, 6] += 1.0
+        far[:, :32, 6, 6] += 30.0  # beyond all that there is: the highest mean wherever it is seen
         changed = (network(far) - before).abs().amax(dim=(0, 1)) > 1e-6
     assert before.shape == (1, 4, 12, 13)
     rows, columns = np.nonzero(changed.numpy())
@@ -51,7 +54,7 @@ def test_a_network_on_pixels_computes_those_that_are_wanted_alone() -> None:
 @pytest.mark.parametrize("height", [1, 7, 23])
 def test_bands_of_rows_say_what_the_whole_says(height: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixelwise, "_BAND_PIXELS", 30)
-    network = PixelCurves(39, 4, core_parameters={"channels": [5]}, radii=(1, 3)).eval()
+    network = PixelCurves(39, 4, core_parameters={"channels": [5]}, radii=(1, 3), extremes=(5,)).eval()
     stack = torch.randn(2, 39, height, 11)
     stack[:, 32] = (torch.rand(2, height, 11) < 0.8).float()
     whole = network(stack, torch.ones(2, height, 11, dtype=torch.bool))
@@ -68,6 +71,32 @@ def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
         mean = (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))
         inside = valid[..., row, column]
         assert torch.allclose(found[..., row, column], images[..., row, column] - inside * mean, atol=1e-5)
+
+
+def test_extremes_are_the_highest_and_lowest_means_on_the_plate() -> None:
+    network = PixelCurves(39, 4, radii=(1,), extremes=(2, 8), core_parameters={"channels": [4]})
+    images, valid = torch.randn(1, 32, 18, 15), (torch.rand(1, 1, 18, 15) < 0.7).float()
+    _, *found = network._rest(images, valid)
+    assert len(found) == 4
+
+    def mean_at(row: int, column: int, inner: int) -> torch.Tensor:
+        square = (..., slice(max(0, row - inner), row + inner + 1), slice(max(0, column - inner), column + inner + 1))
+        return (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))
+
+    for (above, below), inner, reach in ((found[:2], 1, 1), (found[2:], 2, 6)):
+        for row, column in ((0, 0), (4, 4), (9, 7), (17, 14)):
+            around = [
+                mean_at(there, across, inner)
+                for there in range(max(0, row - reach), min(18, row + reach + 1))
+                for across in range(max(0, column - reach), min(15, column + reach + 1))
+                if valid[0, 0, there, across]
+            ]
+            own, inside = images[..., row, column], valid[0, 0, row, column]
+            highest, lowest = (
+                (torch.stack(around).amax(0), torch.stack(around).amin(0)) if inside else (own, own)  # not of the plate
+            )
+            assert torch.allclose(above[..., row, column], own - highest, atol=1e-5)
+            assert torch.allclose(below[..., row, column], own - lowest, atol=1e-5)
 
 
 def test_a_clock_tells_pixels_when_something_happened() -> None:

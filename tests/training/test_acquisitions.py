@@ -10,7 +10,7 @@ from simulated_plates import GFRP, RECIPE, plate
 
 from thermo_qc.representation import time_bins
 from thermo_qc.sequence import Material
-from thermo_qc.training import AcquisitionRanges, draw_acquisition
+from thermo_qc.training import AcquisitionRanges, SimulatedPlate, draw_acquisition
 from thermo_qc.training.acquisitions import _spread, _texture
 
 
@@ -23,6 +23,20 @@ def test_an_acquisition_is_drawn(kind: str) -> None:
     assert np.abs(drawn.stack[:32, 8, 8]).max() > 3 * np.abs(drawn.stack[:32, 8, 20]).mean()
     again = draw_acquisition(plate(0, kind=kind), np.random.default_rng(0), RECIPE, AcquisitionRanges())
     np.testing.assert_array_equal(drawn.stack, again.stack)
+
+
+def test_a_plate_is_kept_in_levels_far_finer_than_noise() -> None:
+    kept = plate(0)
+    sequence = kept.sequence
+    assert sequence.ambient_c is not None
+    rise = np.asarray(sequence.frames[:, :, :], dtype=np.float64) - sequence.ambient_c
+    step = np.ptp(rise, axis=(1, 2)) / 65_535
+    assert (np.abs(kept.rise_k - rise) <= 0.51 * step[:, None, None] + 1e-6 * np.abs(rise)).all()
+    weights = np.random.default_rng(0).standard_normal((5, len(rise)))
+    np.testing.assert_allclose(kept.mixed(weights), np.tensordot(weights, rise, 1), atol=2e-4 * np.ptp(rise))
+    still = SimulatedPlate(sequence=replace(sequence, frames=np.full(rise.shape, 30.0, np.float32)), indices={})
+    np.testing.assert_allclose(still.rise_k, 30.0 - sequence.ambient_c, rtol=1e-6)  # all alike: no level is divided by 0
+    assert kept._levels.nbytes * 2 == rise.astype(np.float32).nbytes
 
 
 def test_depth_is_relative_to_what_heat_reaches() -> None:

@@ -20,13 +20,14 @@ __all__ = ["PixelCurves"]
 _BAND_PIXELS = 32_768
 _AT_ONCE = 8_192  # pixels, where no gradient is kept
 _NARROWEST_PX, _WIDEST_PX = 0.1, 4.0  # of the smoothing
+_INNER = 4  # part of a square over which a mean counts for its highest and lowest
 
 
 class PixelCurves(nn.Module):
     """Applies a curve network to each pixel of a stack of a physical representation.
 
-    A curve has both residuals, their differences to the mean over squares of growing size around the pixel, and the
-    facts of the plate at every step.
+    A curve has both residuals, their differences to the mean over squares of growing size around the pixel and, where
+    asked, to the highest and the lowest there, and the facts of the plate at every step.
 
     Parameters
     ----------
@@ -36,6 +37,10 @@ class PixelCurves(nn.Module):
         Curve network, see `CURVE_MODELS`.
     radii : sequence of int
         Half sizes of the squares, pixels.
+    extremes : sequence of int
+        Half sizes of squares in which a pixel is also compared with the highest and the lowest mean over a quarter of
+        the square, bin by bin: whether it lies above all that surrounds it, as a defect does, or between a defect and
+        sound material, as its edge does, is not told by one mean.
     core_parameters : mapping, optional
         Parameters of the curve network.
     clock : bool
@@ -54,6 +59,7 @@ class PixelCurves(nn.Module):
         *,
         core: str = "cnn1d",
         radii: Sequence[int] = (1, 3, 6),
+        extremes: Sequence[int] = (),
         core_parameters: Mapping[str, Any] | None = None,
         clock: bool = False,
         smoothing_px: float = 0.0,
@@ -66,13 +72,14 @@ class PixelCurves(nn.Module):
                 "it with the physical representation"
             )
         self.steps, self.radii = steps, tuple(integers("radii", radii, 1, 64))
+        self.extremes = tuple(integers("extremes", extremes, 2, 64)) if extremes else ()
         self.n_outputs = n_classes
         self.clock = switch("clock", clock)
         self.smoothing_px = number("smoothing_px", smoothing_px, 0.0, _WIDEST_PX)
         self.core = build_curve_network(
             core,
             n_steps=steps,
-            n_channels=2 * (1 + len(self.radii)) + N_FACTS + self.clock,
+            n_channels=2 * (1 + len(self.radii) + 2 * len(self.extremes)) + N_FACTS + self.clock,
             n_classes=n_classes,
             **dict(core_parameters or {}),
         )
@@ -111,7 +118,7 @@ class PixelCurves(nn.Module):
 
     def _in_bands(self, stacks: Tensor) -> Tensor:
         """Return the outputs of all pixels, band after band of rows with their surroundings: all at once takes GB."""
-        (_, _, height, width), halo = stacks.shape, max(self.radii)
+        (_, _, height, width), halo = stacks.shape, max(self.radii + self.extremes)
         rows = max(2 * halo, _BAND_PIXELS // width)
         parts = []
         for first in range(0, height, rows):
@@ -150,10 +157,23 @@ class PixelCurves(nn.Module):
         return torch.cat(parts, dim=2)
 
     def _rest(self, images: Tensor, valid: Tensor) -> Iterator[Tensor]:
-        """Images less their mean over the pixels of the plate in the square around each pixel, for every radius."""
+        """Images less their mean, highest and lowest over the pixels of the plate in every square around each pixel."""
         inside = images * valid
         for radius in self.radii:
             yield images - _mean(inside, radius) / _mean(valid, radius).clamp_min(1e-6) * valid
+        for radius in self.extremes:
+            inner = max(1, radius // _INNER)
+            means = _mean(inside, inner) / _mean(valid, inner).clamp_min(1e-6)
+            for sign in (1.0, -1.0):
+                highest = _highest(torch.where(valid > 0, sign * means, -torch.inf), radius - inner)
+                yield torch.where(valid > 0, images - sign * highest, 0.0)
+
+
+def _highest(images: Tensor, radius: int) -> Tensor:
+    """Highest over squares, rows first."""
+    edge = 2 * radius + 1
+    rows = functional.max_pool2d(images, (1, edge), stride=1, padding=(0, radius))
+    return functional.max_pool2d(rows, (edge, 1), stride=1, padding=(radius, 0))
 
 
 def _mean(images: Tensor, radius: int) -> Tensor:

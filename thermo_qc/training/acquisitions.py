@@ -25,6 +25,7 @@ _TYPICAL_AREA_PX = 30.0
 _UNSEEN_DEPTH = 1e-3
 _DIAGONAL = 1e-9
 _TEXTURE_FADES = (0.003, 0.1)  # of the time left after the lamps
+_LEVELS = 65_535  # in which a frame is kept: half the memory, and steps far below what noise leaves of any mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +95,34 @@ class SimulatedPlate:
 
     sequence: ThermalSequence
     indices: Mapping[int, float]
-    rise_k: NDArray[np.float32] = field(init=False, repr=False)
+    _levels: NDArray[np.uint16] = field(init=False, repr=False)  # of each frame, from its lowest value to its highest
+    _lowest_k: NDArray[np.float32] = field(init=False, repr=False)
+    _level_k: NDArray[np.float32] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         sequence = self.sequence
         if sequence.truth is None or sequence.material is None or sequence.ambient_c is None:
             raise TrainingError("a plate of a corpus needs truth, material and ambient temperature; simulate it again")
         frames = np.asarray(sequence.frames[:, :, :], dtype=np.float32) - np.float32(sequence.ambient_c)
-        object.__setattr__(self, "rise_k", frames)
+        lowest, highest = frames.min(axis=(1, 2)), frames.max(axis=(1, 2))
+        level = np.maximum((highest - lowest) / _LEVELS, np.finfo(np.float32).tiny)
+        frames -= lowest[:, None, None]
+        frames /= level[:, None, None]
+        object.__setattr__(self, "_levels", np.rint(frames, out=frames).astype(np.uint16))
+        object.__setattr__(self, "_lowest_k", lowest)
+        object.__setattr__(self, "_level_k", level)
+
+    @property
+    def rise_k(self) -> NDArray[np.float32]:
+        """Rise of every pixel at every instant, (T, Y, X), to 1/131,070 of the range of values in its frame."""
+        return self.mixed(np.eye(len(self._levels), dtype=np.float32))
+
+    def mixed(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Sums over the instants, (B, Y, X), of the rise of every pixel with weights (B, T)."""
+        levels = self._levels.reshape(len(self._levels), -1).astype(np.float32)
+        sums = (weights * self._level_k).astype(np.float32) @ levels
+        sums += (weights @ self._lowest_k).astype(np.float32)[:, None]
+        return sums.reshape(-1, *self._levels.shape[1:])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,16 +238,14 @@ def _binned(
     ranges: AcquisitionRanges,
 ) -> NDArray[np.float32]:
     """Noise-free bins (B, Y, X): frames are read off between the simulated instants."""
-    shape = plate.rise_k.shape[1:]
     flash = plate.sequence.excitation.kind == "flash"
-    weights = (bins.weights @ _interpolation(plate.sequence.times_s, times_s, flash=flash)).astype(np.float32)
-    values = (weights @ plate.rise_k.reshape(len(plate.rise_k), -1)).reshape(-1, *shape)
+    values = plate.mixed(bins.weights @ _interpolation(plate.sequence.times_s, times_s, flash=flash))
     blur = float(rng.uniform(*ranges.blur_px))
     if blur > 0.3:  # a narrower blur changes no pixel
         for image in values:
             cv2.GaussianBlur(image, (0, 0), blur, dst=image, borderType=cv2.BORDER_REPLICATE)
     cells = rng.standard_normal((_SMOOTH_CELLS, _SMOOTH_CELLS)).astype(np.float32)
-    values *= 1.0 + ranges.gain * cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    values *= 1.0 + ranges.gain * cv2.resize(cells, values.shape[:0:-1], interpolation=cv2.INTER_CUBIC)
     if ranges.textured_share > 0 and rng.random() < ranges.textured_share:
         values *= 1.0 + _texture(plate.sequence, bins, stop_s, rng, ranges)
     return np.asarray(values, dtype=np.float32)
