@@ -35,7 +35,7 @@ def test_a_plate_is_kept_in_levels_far_finer_than_noise() -> None:
     weights = np.random.default_rng(0).standard_normal((5, len(rise)))
     np.testing.assert_allclose(kept.mixed(weights), np.tensordot(weights, rise, 1), atol=2e-4 * np.ptp(rise))
     still = SimulatedPlate(sequence=replace(sequence, frames=np.full(rise.shape, 30.0, np.float32)), indices={})
-    np.testing.assert_allclose(still.rise_k, 30.0 - sequence.ambient_c, rtol=1e-6)  # all alike: no level is divided by 0
+    np.testing.assert_allclose(still.rise_k, 30.0 - sequence.ambient_c, rtol=1e-6)  # not divided by 0
     assert kept._levels.nbytes * 2 == rise.astype(np.float32).nbytes
 
 

@@ -118,7 +118,7 @@ class SimulatedPlate:
         return self.mixed(np.eye(len(self._levels), dtype=np.float32))
 
     def mixed(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Sums over the instants, (B, Y, X), of the rise of every pixel with weights (B, T)."""
+        """Return sums (B, Y, X) over the instants of the rise of every pixel with weights (B, T)."""
         levels = self._levels.reshape(len(self._levels), -1).astype(np.float32)
         sums = (weights * self._level_k).astype(np.float32) @ levels
         sums += (weights @ self._lowest_k).astype(np.float32)[:, None]
