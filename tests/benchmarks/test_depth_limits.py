@@ -43,7 +43,7 @@ def test_what_nominal_constants_leave(tmp_path: Path) -> None:
             right += int(min(2, 3 * share) // 1 == min(2, 3 * share * read) // 1)
             near += min(abs(share * limit - 1) for limit in (3.0, 1.5)) < 0.1
     print(
-        f"\n{len(errors)} detectable defects, read perfectly, with nominal constants: {100 * np.mean(errors):.1f} % off, "
+        f"\n{len(errors)} detectable defects, perfectly read: {100 * np.mean(errors):.1f} % off, "
         f"third of the thickness right {right} = {100 * right / len(errors):.1f} %; {near} within 10 % of a limit"
     )
     assert 0.01 < float(np.mean(errors)) < 0.1
