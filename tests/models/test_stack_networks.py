@@ -63,9 +63,8 @@ def test_bands_of_rows_say_what_the_whole_says(height: int, monkeypatch: pytest.
 
 
 def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
-    network = PixelCurves(39, 4, radii=(2,), core_parameters={"channels": [4]})
     images, valid = torch.randn(1, 32, 8, 9), (torch.rand(1, 1, 8, 9) < 0.7).float()
-    (found,) = network._rest(images, valid)
+    (found,) = pixelwise._Plates(valid, (2,), ()).differences(images)
     for row, column in ((0, 0), (4, 4), (7, 8)):
         square = (..., slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3))
         mean = (images * valid)[square].sum((2, 3)) / valid[square].sum((2, 3))
@@ -74,9 +73,8 @@ def test_surroundings_are_means_over_the_pixels_of_the_plate() -> None:
 
 
 def test_extremes_are_the_highest_and_lowest_means_on_the_plate() -> None:
-    network = PixelCurves(39, 4, radii=(1,), extremes=(2, 8), core_parameters={"channels": [4]})
     images, valid = torch.randn(1, 32, 18, 15), (torch.rand(1, 1, 18, 15) < 0.7).float()
-    _, *found = network._rest(images, valid)
+    _, *found = pixelwise._Plates(valid, (1,), (2, 8)).differences(images)
     assert len(found) == 4
 
     def mean_at(row: int, column: int, inner: int) -> torch.Tensor:

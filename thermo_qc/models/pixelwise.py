@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ __all__ = ["PixelCurves"]
 _BAND_PIXELS = 32_768
 _AT_ONCE = 8_192  # pixels, where no gradient is kept
 _NARROWEST_PX, _WIDEST_PX = 0.1, 4.0  # of the smoothing
+_CHANNELS, _CACHED_PIXELS = 16, 300_000  # combined at once: a cache line of each pixel at least
 _INNER = 4  # part of a square over which a mean counts for its highest and lowest
 
 
@@ -102,8 +103,9 @@ class PixelCurves(nn.Module):
         batch, _, height, width = stacks.shape
         stacks = stacks.contiguous(memory_format=torch.channels_last)
         residuals, facts = stacks[:, : 2 * self.steps], stacks[:, 2 * self.steps :]
-        pixels = [image.permute(0, 2, 3, 1)[wanted] for image in (residuals, *self._rest(residuals, facts[:, :1]))]
-        constant = facts.permute(0, 2, 3, 1)[wanted]
+        chosen = wanted.nonzero(as_tuple=True)
+        pixels = self._pixels(residuals, facts[:, :1], chosen)
+        constant = facts.permute(0, 2, 3, 1)[chosen]
         size = max(1, len(constant)) if torch.is_grad_enabled() else _AT_ONCE
         outputs = torch.cat(
             [
@@ -113,7 +115,7 @@ class PixelCurves(nn.Module):
             or [self._nothing(stacks)]
         )
         result = outputs.new_zeros((batch, height, width, outputs.shape[1]))
-        result[wanted] = outputs
+        result[chosen] = outputs
         return result.permute(0, 3, 1, 2)
 
     def _in_bands(self, stacks: Tensor) -> Tensor:
@@ -156,28 +158,74 @@ class PixelCurves(nn.Module):
             parts.append(gone[:, None].expand(len(facts), -1, -1))
         return torch.cat(parts, dim=2)
 
-    def _rest(self, images: Tensor, valid: Tensor) -> Iterator[Tensor]:
-        """Images less their mean, highest and lowest over the pixels of the plate in every square around each pixel."""
-        inside = images * valid
-        for radius in self.radii:
-            yield images - _mean(inside, radius) / _mean(valid, radius).clamp_min(1e-6) * valid
-        for radius in self.extremes:
-            inner = max(1, radius // _INNER)
-            means = _mean(inside, inner) / _mean(valid, inner).clamp_min(1e-6)
-            for sign in (1.0, -1.0):
-                highest = _highest(torch.where(valid > 0, sign * means, -torch.inf), radius - inner)
-                yield torch.where(valid > 0, images - sign * highest, 0.0)
+    def _pixels(self, residuals: Tensor, valid: Tensor, chosen: tuple[Tensor, ...]) -> list[Tensor]:
+        """Residuals (N, 2T) of the chosen pixels and how they differ from every surroundings."""
+        plates = _Plates(valid, self.radii, self.extremes)
+        at_once = max(_CHANNELS, _CACHED_PIXELS // max(1, valid.numel()))
+        parts = [
+            [image.permute(0, 2, 3, 1)[chosen] for image in (part, *plates.differences(part))]
+            for part in torch.split(residuals, at_once, dim=1)  # so few that what is made of them stays in the cache
+        ]
+        return [torch.cat(scale, dim=1) for scale in zip(*parts, strict=True)]
 
 
-def _highest(images: Tensor, radius: int) -> Tensor:
-    """Highest over squares, rows first."""
-    edge = 2 * radius + 1
-    rows = functional.max_pool2d(images, (1, edge), stride=1, padding=(0, radius))
-    return functional.max_pool2d(rows, (edge, 1), stride=1, padding=(radius, 0))
+class _Plates:
+    """How pixels of plates differ from what surrounds them there.
+
+    Parameters
+    ----------
+    valid : Tensor of float32, shape (B, 1, Y, X)
+        1 on the plate, 0 elsewhere.
+    radii, extremes : sequence of int
+        Half sizes of the squares whose mean, and whose extremes, pixels are compared with.
+    """
+
+    def __init__(self, valid: Tensor, radii: Sequence[int], extremes: Sequence[int]) -> None:
+        self.valid, self.inside = valid, valid > 0
+        self.radii = [(radius, valid * self._share(radius)) for radius in radii]
+        inner = [max(1, radius // _INNER) for radius in extremes]
+        self.extremes = [
+            (small, self._share(small), radius - small) for radius, small in zip(extremes, inner, strict=True)
+        ]
+        self.beside = torch.zeros_like(valid).masked_fill(~self.inside, torch.inf)
+
+    def differences(self, images: Tensor) -> Iterator[Tensor]:
+        """Images (B, C, Y, X) less their mean, then less their highest and lowest, in each square around each pixel."""
+        inside = images * self.valid
+        for radius, share in self.radii:
+            yield torch.addcmul(images, _over_squares(inside, radius, torch.add, 0.0), share, value=-1)
+        for small, share, radius in self.extremes:
+            sums = _over_squares(inside, small, torch.add, 0.0)
+            highest = _over_squares(torch.addcmul(-self.beside, sums, share), radius, torch.maximum, -torch.inf)
+            lowest = _over_squares(torch.addcmul(self.beside, sums, share), radius, torch.minimum, torch.inf)
+            for extreme in (highest, lowest):
+                yield torch.where(self.inside, images - extreme, 0.0)
+
+    def _share(self, radius: int) -> Tensor:
+        """Return the part of one pixel in the mean over the plate's pixels in the square."""
+        return _over_squares(self.valid, radius, torch.add, 0.0).clamp_min(1.0).reciprocal()
 
 
-def _mean(images: Tensor, radius: int) -> Tensor:
-    """Mean over squares, rows first: what lies outside counts as 0."""
-    edge = 2 * radius + 1
-    rows = functional.avg_pool2d(images, (1, edge), stride=1, padding=(0, radius))
-    return functional.avg_pool2d(rows, (edge, 1), stride=1, padding=(radius, 0))
+def _over_squares(images: Tensor, radius: int, combine: Callable[[Tensor, Tensor], Tensor], outside: float) -> Tensor:
+    """Combine the pixels of the square around each pixel, rows first."""
+    return _along(_along(images, -1, radius, combine, outside), -2, radius, combine, outside)
+
+
+def _along(
+    images: Tensor, axis: int, radius: int, combine: Callable[[Tensor, Tensor], Tensor], outside: float
+) -> Tensor:
+    """Combine windows along one axis by doubling: six steps for a window of 33, not 33."""
+    length, left = images.shape[axis], 2 * radius + 1
+    around = (radius, radius) if axis == -1 else (0, 0, radius, radius)
+    run, width, start = functional.pad(images, around, value=outside), 1, 0
+    found: Tensor | None = None
+    while left:
+        if left & 1:
+            piece = run.narrow(axis, start, length)
+            found, start = piece if found is None else combine(found, piece), start + width
+        left >>= 1
+        if left:
+            rest = run.shape[axis] - width
+            run, width = combine(run.narrow(axis, 0, rest), run.narrow(axis, width, rest)), 2 * width
+    assert found is not None
+    return found
