@@ -17,8 +17,8 @@ from thermo_qc.representation import N_FACTS
 
 __all__ = ["PixelCurves"]
 
-_BAND_PIXELS = 32_768
-_AT_ONCE = 8_192  # pixels, where no gradient is kept
+_BAND_PIXELS = 65_536
+_AT_ONCE = 2_048  # pixels, where no gradient is kept
 _NARROWEST_PX, _WIDEST_PX = 0.1, 4.0  # of the smoothing
 _CHANNELS, _CACHED_PIXELS = 16, 300_000  # combined at once: a cache line of each pixel at least
 _INNER = 4  # part of a square over which a mean counts for its highest and lowest
