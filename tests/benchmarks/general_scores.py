@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,6 +142,18 @@ def pooled(scores: Iterable[Score]) -> Score:
     for score in scores:
         total.add(score)
     return total
+
+
+def spread(scores: Sequence[Score], *, repeats: int = 1000) -> str:
+    """Return one line: between what F1 and coverage lie in 95 % of drawings of the recordings with replacement."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(repeats):
+        drawn = pooled(scores[number] for number in rng.integers(0, len(scores), len(scores)))
+        inside = np.abs(drawn.deviations or [np.nan])
+        found.append([drawn.f1, *(100 * np.mean(inside <= quantile) for quantile in QUANTILES.values())])
+    low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
+    covered = ", ".join(f"{first:.0f} to {last:.0f}" for first, last in zip(low[1:], high[1:], strict=True))
+    return f"  drawn again, 95 % of them: F1 {low[0]:.3f} to {high[0]:.3f}, covers {covered}"
 
 
 def at_rate(indices: Mapping[int, float], sequence: ThermalSequence, noise_k: float) -> dict[int, Any]:

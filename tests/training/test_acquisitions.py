@@ -39,6 +39,24 @@ def test_a_plate_is_kept_in_levels_far_finer_than_noise() -> None:
     assert kept._levels.nbytes * 2 == rise.astype(np.float32).nbytes
 
 
+def test_complete_recordings_lack_nothing() -> None:
+    lacking = AcquisitionRanges(
+        shortened_share=1.0, no_cold_share=1.0, no_heating_share=1.0, no_facts_share=1.0, netd_k=(0.02, 0.02)
+    )
+    assert lacking.complete.netd_k == (0.02, 0.02)
+    for seed in range(4):
+        full, part = (
+            draw_acquisition(plate(0), np.random.default_rng(seed), RECIPE, ranges)
+            for ranges in (lacking.complete, lacking)
+        )
+        facts = full.stack[32:, 8, 8], part.stack[32:, 8, 8]
+        assert facts[0][3] == 1 and (facts[1][3:] == 0).all()  # the material is known
+        assert np.abs(full.stack[:4, 8, 8]).all() and not part.stack[:4].any()  # the heating is there
+        length = np.sqrt(GFRP.diffusivity_through_mm2_s * 100.0)
+        reached = np.exp(full.log_depth[8, 8]) * length, np.exp(part.log_depth[8, 8]) * length
+        assert reached[0] == pytest.approx(2.0, rel=0.02) and reached[1] > reached[0]  # to the end
+
+
 def test_depth_is_relative_to_what_heat_reaches() -> None:
     whole = AcquisitionRanges(shortened_share=0.0)
     drawn = draw_acquisition(plate(0), np.random.default_rng(3), RECIPE, whole)

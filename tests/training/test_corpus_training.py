@@ -17,6 +17,7 @@ from thermo_qc.errors import TrainingError
 from thermo_qc.models import load_trained
 from thermo_qc.models.pixelwise import PixelCurves
 from thermo_qc.training import AcquisitionRanges, SimulatedPlate, dense, draw_acquisition, train_on_corpus
+from thermo_qc.training import corpus as corpus_training
 from thermo_qc.training.calibration import best_threshold, fit_scaling
 from thermo_qc.training.curriculum import plate_curriculum
 from thermo_qc.training.dense import AcquisitionBatches, DefectAndDepthLoss
@@ -213,6 +214,32 @@ def test_training_on_a_corpus(tmp_path: Path) -> None:
         train_on_corpus(plates[:2], experiment=experiment, folder=tmp_path / "few", signature="s")
     with pytest.raises(TrainingError, match="needs truth, material and ambient"):
         SimulatedPlate(sequence=replace(sequence, truth=None), indices={})
+
+
+def test_depths_are_calibrated_on_complete_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deviations are those of recordings that inspections make, whatever else the network learnt to cope with."""
+    drawn: list[AcquisitionRanges] = []
+
+    def draw(one, rng, representation, ranges):  # type: ignore[no-untyped-def]
+        drawn.append(ranges)
+        return draw_acquisition(one, rng, representation, ranges)
+
+    class Model:
+        representation = RECIPE
+
+        @staticmethod
+        def stack_outputs(stack):  # type: ignore[no-untyped-def]
+            outputs = np.full((4, *stack.shape[1:]), 0.5, dtype=np.float32)
+            outputs[2], outputs[3] = log_depth + 0.2 * stack[32 + 3], np.log(0.1**2)  # off by 0.2 where a fact is known
+            return outputs
+
+    ranges = AcquisitionRanges(no_facts_share=1.0)
+    sample = draw_acquisition(plate(0), np.random.default_rng(0), RECIPE, ranges.complete)
+    log_depth = float(sample.log_depth[8, 8])
+    monkeypatch.setattr(corpus_training, "draw_acquisition", draw)
+    found = corpus_training._calibrated(Model(), [plate(0), plate(1)], ranges, 0)  # type: ignore[arg-type]
+    assert found["depth_spread"] == pytest.approx(2.0, rel=0.05) and found["depth_calibration_defects"] == 4
+    assert sum(one is not ranges for one in drawn) == 4 and sum(one is ranges for one in drawn) == 6
 
 
 def test_scaling_undoes_weights_and_overconfidence() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -79,6 +79,11 @@ class AcquisitionRanges:
     texture: Range = (0.001, 0.02)
     spreading_share: float = 0.0
     visible: float = 9.0
+
+    @property
+    def complete(self) -> AcquisitionRanges:
+        """The same cameras, but every recording from cold frames on to its end, of a plate whose material is known."""
+        return replace(self, shortened_share=0.0, no_cold_share=0.0, no_heating_share=0.0, no_facts_share=0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

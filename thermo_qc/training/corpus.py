@@ -40,6 +40,7 @@ CLASS_NAMES = ("sound", "defect")
 _COVERED = 0.6827  # one standard deviation of a Gaussian
 _CALIBRATION_PIXELS = 4000  # of each acquisition
 _CALIBRATION_DRAWS = 3  # acquisitions of each plate
+_DEPTH_DRAWS = 2  # complete ones
 _SMALLEST_DEFECT_PX = 6
 _DETECTABLE = 30.0  # index of the defects that the threshold of the calls is chosen on: fainter ones are often not seen
 _MODEL_FILE = "model.safetensors"
@@ -242,7 +243,10 @@ def _optimiser(train: CorpusTrainConfig, network: torch.nn.Module) -> torch.opti
 def _calibrated(
     model: TrainedModel, plates: Sequence[SimulatedPlate], ranges: AcquisitionRanges, seed: int
 ) -> dict[str, Any]:
-    """Scaling of the classes' logit, threshold, and factor on a depth's deviation, from plates kept apart."""
+    """Scaling of the classes' logit, threshold, and factor on a depth's deviation, from plates kept apart.
+
+    Depths are those of complete recordings of known materials, as an inspection that asks for depths has them.
+    """
     assert isinstance(model.representation, PhysicalRepresentation)
     scores, labels, visible, ratios = [], [], [], []
     for number, plate in enumerate(plates):
@@ -256,7 +260,10 @@ def _calibrated(
             scores.append(np.log(sure[1]) - np.log(sure[0]))
             labels.append(drawn.labels.ravel()[used])
             visible.append(drawn.strengths.ravel()[used] >= _DETECTABLE)
-            ratios += _depth_ratios(plate, drawn, outputs)
+        for repeat in range(_DEPTH_DRAWS):
+            rng = np.random.default_rng([seed, 0xDE9, number, repeat])
+            drawn = draw_acquisition(plate, rng, model.representation, ranges.complete)
+            ratios += _depth_ratios(plate, drawn, model.stack_outputs(drawn.stack))
     score, truth = np.concatenate(scores), np.concatenate(labels)
     if truth.min() == truth.max():
         return {"depth_spread": 1.0, "depth_calibration_defects": 0}

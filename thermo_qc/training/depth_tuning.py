@@ -108,8 +108,10 @@ class DepthTuningModule(SegmentationModule):
     """Trains classes and known depths of a network with a depth head; other depths stay near those it started from.
 
     The loss of the classes gets the Gaussian likelihood of the logarithmic depth over the pixels of defects whose depth
-    is known, and over those of the other defects the mean square difference between its depth outputs (mean and log
-    variance) and those of the network that training starts from.
+    is known, with the variance that the network at the start states there, and the mean square difference to what that
+    network states: of the log variance over all defects, of the depth over those whose depth is not known. How sure a
+    depth is stays as it was: a recording whose depths are all known does not say how far the material of the next one
+    is from its constants, and intervals learnt from it would be too narrow there.
 
     Parameters
     ----------
@@ -156,17 +158,18 @@ class DepthTuningModule(SegmentationModule):
         classes, wanted = self._classes[target.long()], self._log_depth[target.long()]
         loss: Tensor = self.loss(outputs[:, : len(self.class_names)], classes.to(target.dtype))
         defect = (classes > 0) & (classes != IGNORE_LABEL)
-        known = defect & torch.isfinite(wanted)
-        depths = outputs[:, -2:].movedim(1, -1)
+        if not bool(defect.any()):
+            return loss
+        with torch.no_grad():
+            before = self._teacher[0](inputs)[:, -2:].movedim(1, -1)[defect].float()  # it may know other classes
+        stated, depths = outputs[:, -2:].movedim(1, -1)[defect].float(), wanted[defect]
+        known = torch.isfinite(depths)
         if bool(known.any()):
-            likelihood = depth_likelihood(depths[known].float(), wanted[known], beta=_BETA)
-            loss = loss + _WEIGHT * likelihood.mean()
-        held = defect & ~known
-        if bool(held.any()):
-            with torch.no_grad():
-                before = self._teacher[0](inputs)[:, -2:].movedim(1, -1)  # it may know other classes
-            loss = loss + (depths[held] - before[held]).float().square().mean()
-        return loss
+            unsure = torch.stack([stated[known, 0], before[known, 1]], dim=1)
+            loss = loss + _WEIGHT * depth_likelihood(unsure, depths[known], beta=_BETA).mean()
+        moved = (stated - before).square()
+        held: Tensor = torch.where(known, 0.0, moved[:, 0]) + moved[:, 1]
+        return loss + 0.5 * held.mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         """Look at classes and depths alike."""
