@@ -49,6 +49,36 @@ def test_an_empty_folder_is_as_good_as_none(tmp_path: Path, litter: tuple[str, .
     assert not start(tmp_path).continued
 
 
+@pytest.mark.parametrize("command", ["train", "cv", "evaluate", "predict", "demo", "compare"])
+def test_what_was_left_half_written_goes(tmp_path: Path, command: str) -> None:
+    """Whether the run was killed before it had said what it is, or later, or is made anew."""
+    deep, foreign = tmp_path / "predictions" / ".ba9876543210.part", tmp_path / ".notes.part"
+    left = tmp_path / ".0123456789ab.part"
+    left.touch()
+    start(tmp_path, command)
+    assert names(tmp_path) == {"run.json"}
+    deep.parent.mkdir()
+    for path in (left, deep, foreign):
+        path.touch()
+    assert start(tmp_path, command).continued
+    assert not left.exists() and not deep.exists() and foreign.exists()
+    left.touch()
+    assert not start(tmp_path, command, "0" * 64, overwrite=True).continued
+    assert not left.exists() and foreign.exists()
+
+
+def test_processes_that_share_a_training_leave_what_another_is_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    writing = tmp_path / ".0123456789ab.part"
+    writing.touch()
+    open_run(tmp_path, command="train", fingerprint=PRINT)
+    assert writing.exists()
+    open_run(tmp_path, command="predict", fingerprint=PRINT, overwrite=True)  # nobody shares its folder
+    assert not writing.exists()
+
+
 def test_the_same_run_is_continued_and_its_record_stays(tmp_path: Path) -> None:
     first = start(tmp_path)
     first.update(device="cpu")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from thermo_qc.errors import OutputError
+from thermo_qc.io import remove_partial
 from thermo_qc.workflows import lock as module
 from thermo_qc.workflows.lock import LOCK, locked
 
@@ -129,6 +130,32 @@ def test_only_one_of_many_gets_a_stale_lock(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(held) == 1 and len(refused) == 7
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("still_held", [False, True])
+def test_whose_file_was_tidied_away_tries_again(
+    still_held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run takes the folder while this one writes its lock, and removes what looks half-written."""
+    plain, stack = os.link, ExitStack()
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "link", plain)
+        stack.enter_context(locked(tmp_path))
+        remove_partial(tmp_path)
+        if not still_held:
+            stack.close()
+        plain(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    with stack:
+        if still_held:
+            with pytest.raises(OutputError, match="in use by another run"), locked(tmp_path):
+                pass
+        else:
+            with locked(tmp_path) as lock:
+                lock.check()
     assert not list(tmp_path.iterdir())
 
 

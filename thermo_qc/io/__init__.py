@@ -1,7 +1,15 @@
 """Recordings, truth and results on disk: one module per file format, none knows another."""
 
 from thermo_qc.io.convert import write_any
-from thermo_qc.io.files import atomic_path, plain_json, sha256_of, write_json, write_text
+from thermo_qc.io.files import (
+    atomic_path,
+    partial_path,
+    plain_json,
+    remove_partial,
+    sha256_of,
+    write_json,
+    write_text,
+)
 from thermo_qc.io.formats import READERS, all_readers, detect_format, read_sequence
 from thermo_qc.io.found import Found
 from thermo_qc.io.irbis_text import LockinMap, is_lockin_map, read_lockin_map
@@ -31,6 +39,7 @@ __all__ = [
     "is_lockin_map",
     "load_entry",
     "load_manifest",
+    "partial_path",
     "plain_json",
     "read_facts_sidecar",
     "read_homography",
@@ -39,6 +48,7 @@ __all__ = [
     "read_sequence",
     "read_truth",
     "reading",
+    "remove_partial",
     "sha256_of",
     "truth_of_plate",
     "with_hash",

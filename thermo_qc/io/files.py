@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,18 @@ import numpy as np
 
 from thermo_qc.errors import InputError, OutputError
 
-__all__ = ["atomic_path", "is_there", "plain_json", "sha256_of", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "is_there",
+    "partial_path",
+    "plain_json",
+    "remove_partial",
+    "sha256_of",
+    "write_json",
+    "write_text",
+]
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{12}\.part")
 
 
 def is_there(path: Path) -> bool:
@@ -26,6 +38,19 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def partial_path(target: Path) -> Path:
+    """Give a new name in the folder of `target` for what is written before it gets its own name."""
+    return target.with_name(f".{uuid.uuid4().hex[:12]}.part")
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed programs left half-written in a folder and in those below it; only for who holds its lock."""
+    for path in folder.rglob(".*.part"):
+        if _PARTIAL.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
@@ -49,7 +74,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         When the folder or the file cannot be written (disk full, no permission, `target` is a folder).
     """
     target = Path(target)
-    temporary = target.with_name(f".{uuid.uuid4().hex[:12]}.part")
+    temporary = partial_path(target)
     try:
         if target.is_dir():
             raise OutputError(f"{target} is a folder, expected a file name; add one")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ from typing import Any, Protocol
 
 from thermo_qc.errors import OutputError, ThermoQCError, interrupts_kept
 from thermo_qc.inspection import load_model
-from thermo_qc.io import sha256_of
+from thermo_qc.io import partial_path, remove_partial, sha256_of
 from thermo_qc.models import TrainedModel
 from thermo_qc.workflows.lock import FolderLock, locked
-from thermo_qc.workflows.predict_folder import Prediction, Tables, name_of, remove_litter, stored_results
+from thermo_qc.workflows.predict_folder import Prediction, Tables, name_of, stored_results
 from thermo_qc.workflows.predict_one import Finish, Job, Options, completed, compute, failure_of, open_recording, write
 from thermo_qc.workflows.processes import stopped_by_terminate
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, undone_if_refused
@@ -107,7 +106,7 @@ class _Spare:
     """Room on the disk that is kept for the tables, so that they can say what a full disk has cost."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / f".{uuid.uuid4().hex[:12]}.part"
+        self._path = partial_path(folder / "spare")
         with suppress(OSError):
             self._path.write_bytes(bytes(SPARE_BYTES))
 
@@ -265,7 +264,6 @@ def open_batch(
     with stopped_by_terminate(), locked(output, break_lock=break_lock) as lock:
         folder = open_run(output, command="predict", fingerprint=fingerprint, overwrite=overwrite)
         with undone_if_refused(folder):
-            remove_litter(output)
             folder.update(model=str(model_path), status="running", **identity)
             runner = work(models, options, lock)
             del models
@@ -275,7 +273,7 @@ def open_batch(
                     yield session
             except KeyboardInterrupt:
                 runner.close()
-                remove_litter(output)
+                remove_partial(output)
                 with suppress(ThermoQCError):  # the interrupt is what is told
                     session.write()
                 raise

@@ -18,7 +18,7 @@ from thermo_qc.config import CorpusConfig, load_config
 from thermo_qc.config.corpus import CameraRangesConfig
 from thermo_qc.errors import InputError, OutputError
 from thermo_qc.evaluation import detectability
-from thermo_qc.io import write_json, write_sequence, write_text
+from thermo_qc.io import remove_partial, write_json, write_sequence, write_text
 from thermo_qc.sequence import Defect, ThermalSequence
 from thermo_qc.simulation import (
     MaterialRange,
@@ -111,6 +111,7 @@ def run(
     output.mkdir(parents=True, exist_ok=True)
     with locked(output, break_lock=None):
         _same_corpus(output, content)
+        remove_partial(output)
         write_json(output / CORPUS_FILE, {"config": content, "n_plates": 0, "plates": []})
         missing = [number for number in range(n_plates) if _facts(output, number) is None]
         done = n_plates - len(missing)

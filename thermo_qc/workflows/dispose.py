@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from thermo_qc.errors import InputError
-from thermo_qc.io import sha256_of, write_json
+from thermo_qc.io import remove_partial, sha256_of, write_json
 from thermo_qc.workflows.dispositions import DISPOSITIONS_ENDING, Disposition, append_disposition
 from thermo_qc.workflows.inspect_one import dispositions_of
 from thermo_qc.workflows.inspection_record import RECORD_ENDING, read_record
@@ -47,6 +47,7 @@ def run(output: Path, recording: str, indication: int, *, word: str, by: str, wh
     """
     find_result(output, recording)  # before a lock makes a folder
     with locked(output, break_lock=None):
+        remove_partial(output)
         base = find_result(output, recording)
         record = read_record(base.with_name(base.name + RECORD_ENDING))
         numbers = [int(one["id"]) for one in record["indications"]]

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from thermo_qc.errors import OutputError
+from thermo_qc.io import partial_path
 
 __all__ = ["LOCK", "FolderLock", "Owner", "locked", "locked_by_leader"]
 
@@ -181,13 +182,17 @@ def _take(path: Path, break_lock: bool | None) -> FolderLock:
 
 def _create(path: Path, owner: Owner) -> bool:
     """Write the lock whole under another name and give it its own unless that is taken."""
-    own = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
+    own = partial_path(path)
     text = json.dumps(asdict(owner))
     try:
         own.write_text(text, encoding="utf-8")
         os.link(own, path)
     except FileExistsError:
         return False
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise
+        return False  # another run, which has the folder, has tidied it meanwhile
     except OSError:
         if not own.exists() or own.stat().st_size != len(text.encode()):
             raise

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +34,6 @@ __all__ = [
     "one_line_text",
     "output_names",
     "place_of",
-    "remove_litter",
     "stored_results",
     "text_of",
     "warnings_of",
@@ -46,7 +43,6 @@ ENDINGS = (".csv", ".png", ".h5")  # of each recording; the map is written last
 VERDICT_ENDING = ".verdict.json"
 _LONGEST_ENDING = ".dispositions.jsonl"
 OWN_STEMS = ("summary", "failures", "verdicts", "inspection")  # tables and pages of the run itself
-_LITTER = re.compile(r"\.[0-9a-f]{12}\.part")
 _MAX_NAME_BYTES = 255
 _LONGEST_ID = 200
 
@@ -294,14 +290,6 @@ def warnings_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
         When they are broken.
     """
     return tuple(map(str, json.loads(str(attributes.get("notes", "[]")))))
-
-
-def remove_litter(output: Path) -> None:
-    """Remove what an interrupted writing left; only for who holds the folder's lock."""
-    for path in output.rglob(".*.part"):
-        if _LITTER.fullmatch(path.name):
-            with suppress(OSError):
-                path.unlink()
 
 
 def place_of(recording: Path) -> str:

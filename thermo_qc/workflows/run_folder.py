@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 import re
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 
 from thermo_qc import __version__
 from thermo_qc.errors import OutputError, ThermoQCError
-from thermo_qc.io import write_json
+from thermo_qc.io import remove_partial, write_json
 from thermo_qc.workflows.lock import LOCK
 
 __all__ = [
@@ -76,6 +77,7 @@ RESULTS: dict[str, tuple[str, ...]] = {  # what makes a broken run worth continu
     "audit": ("*/*/fold_*/model.safetensors", "*/*/fold_*/checkpoints/*"),
 }
 _FOLD = re.compile(r"fold_\d+")
+_SHARED = {"train", "finetune", "cv"}
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", LOCK}
 _PACKAGES = (
     "numpy",
@@ -178,6 +180,7 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
         raise OutputError(f"{path} holds {_describe(record, command)}; choose another folder or add --overwrite")
     if same and record is not None and not overwrite:
         log.info("continuing the %s run in %s", command, path)
+        _tidy(path, command)
         return RunFolder(path=path, record=record, continued=True)
     if overwrite:
         remove_run(path, command)
@@ -186,6 +189,7 @@ def open_run(path: Path, *, command: str, fingerprint: str, overwrite: bool = Fa
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} cannot be created: {error.strerror}; choose another folder") from error
+    _tidy(path, command)
     fresh = {
         "command": command,
         "status": "running",
@@ -289,6 +293,12 @@ def _is_used(path: Path) -> bool:
     if not path.is_dir():
         return False
     return any(one.name not in _LITTER and not _is_partial(one.name) for one in path.iterdir())
+
+
+def _tidy(path: Path, command: str) -> None:
+    """Remove what a killed run left half-written, also one that was killed before it had said what it is."""
+    if command not in _SHARED or "MASTER_ADDR" not in os.environ:  # other machines may be writing just now
+        remove_partial(path)
 
 
 def _is_partial(name: str) -> bool:

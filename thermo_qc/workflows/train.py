@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +20,6 @@ from thermo_qc.representation import Representation
 from thermo_qc.workflows.cases import LabelledRecording, check_fits, class_depths_mm, load_recordings, manifest_path
 from thermo_qc.workflows.evaluate import set_threads
 from thermo_qc.workflows.lock import locked_by_leader
-from thermo_qc.workflows.predict_folder import remove_litter
 from thermo_qc.workflows.run_folder import RunFolder, fingerprint_of, open_run, read_run, undone_if_refused
 from thermo_qc.workflows.train_corpus import names_corpus
 
@@ -135,8 +133,6 @@ def start_run(
     run = open_run(
         output, command=command, fingerprint=fingerprint_of([identity, extra]), overwrite=overwrite, resume=resume
     )
-    if run.continued and "MASTER_ADDR" not in os.environ:  # other machines may be writing just now
-        remove_litter(output)
     with undone_if_refused(run):
         write_text(output / "config.yaml", yaml.safe_dump(dump, sort_keys=False))
         run.update(
